@@ -1,1 +1,14 @@
-//! Skeleton.
+//! How bytes get to disk and back, and what survives a crash.
+//!
+//! This crate knows files, frames, logs and the hand-overs between the one thread that appends and those that read. It has no
+//! async, no HTTP, no JSON and no clock: instants are passed in. `docs/format.md` describes every byte it writes.
+
+pub mod checksum;
+pub mod error;
+pub mod frame;
+pub mod record;
+pub mod units;
+
+pub use error::{Corruption, Damage, Error};
+pub use record::{Kind, Record, RecordError, Source};
+pub use units::{ByteOffset, LogId, Ordinal, PageHash, Sequence, SessionId, SiteId, TokenId, UnixMicros};

@@ -1,0 +1,112 @@
+//! What can go wrong between the bytes and the disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::frame::FrameDamage;
+use crate::record::RecordError;
+use crate::units::{ByteOffset, Sequence};
+
+/// Why a file of the data directory could not be opened, read or appended to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused `operation`. Nothing is known of what it did before it refused.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// A verb: `open`, `append to`, `sync`.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// There is no space: the append was undone and may be tried again when there is.
+    #[error("no space to append to {}", path.display())]
+    Full {
+        /// The file that could not grow.
+        path: PathBuf,
+        /// The system's reason: ENOSPC, EDQUOT or EFBIG.
+        source: io::Error,
+    },
+    /// An earlier append or sync of this file failed; nothing more is appended until it is opened again.
+    #[error("{} takes no more appends after a failed sync", path.display())]
+    Poisoned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A frame below the watermark does not verify: the medium or another program changed it.
+    #[error("{} is corrupt at byte {offset}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        offset: ByteOffset,
+        /// What was wrong with the bytes.
+        source: Corruption,
+    },
+}
+
+impl Error {
+    /// Shapes an `io::Error` into [`Error::Io`]; made for `map_err`.
+    pub fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { operation, path, source }
+    }
+}
+
+/// What was wrong with bytes that were read back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// The bytes are not a frame.
+    #[error(transparent)]
+    Frame(#[from] FrameDamage),
+    /// The frame verifies and its payload is no record: a bug, or a file made by hand.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A frame of this kind does not belong here.
+    #[error("unexpected frame kind {0}")]
+    FrameKind(u8),
+    /// The file does not begin with the magic bytes of its kind.
+    #[error("not a {expected} file")]
+    Magic {
+        /// What was looked for.
+        expected: &'static str,
+    },
+    /// A newer hitkeepd wrote this file.
+    #[error("written in format version {found}; this program reads up to version {known}")]
+    Version {
+        /// What the header says.
+        found: u32,
+        /// The newest this program reads.
+        known: u32,
+    },
+    /// The checksum of the header does not match.
+    #[error("header checksum does not match")]
+    Header,
+    /// A payload that verifies cannot be decoded.
+    #[error("payload of a {what} frame cannot be decoded")]
+    Payload {
+        /// Which frame.
+        what: &'static str,
+    },
+}
+
+/// A range of a file that is lost, and what was in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file, relative to the data directory.
+    pub file: String,
+    /// The first byte that is not vouched for.
+    pub from: ByteOffset,
+    /// The byte behind the last one.
+    pub end: ByteOffset,
+    /// The sequences that may have been in it: first, and one past the last; equal where no record was.
+    pub sequences: (Sequence, Sequence),
+}
+
+/// Whether a refusal means that no space is left: the one kind of failure that passes by itself.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
