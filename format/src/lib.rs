@@ -6,6 +6,8 @@
 pub mod checksum;
 pub mod error;
 pub mod frame;
+pub mod fs;
+pub mod map;
 pub mod record;
 pub mod units;
 

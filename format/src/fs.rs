@@ -1,0 +1,365 @@
+//! The file system as this crate needs it: the seam where faults are put in.
+//!
+//! Everything durable goes through [`FileSystem`] and [`File`]. [`RealFs`] is the operating system; the double
+//! behind the feature `double` keeps live and durable bytes apart, so that a power cut is a value in a test.
+//!
+//! Contract of every implementation:
+//!
+//! * bytes written are durable only once a later [`File::sync_data`] of that file returned ok;
+//! * a created, renamed or removed name is durable only once a later [`FileSystem::sync_dir`] of its folder did;
+//! * a sync that failed says nothing about any later sync: the operating system may answer ok to the next one and
+//!   yet have lost the bytes. Callers treat the first failure as final.
+//!
+//! Only [`read_exact_at`] and [`write_all_at`] loop over short transfers; the traits are as raw as the calls below
+//! them.
+
+use std::fmt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::map::Map;
+
+/// Rights of a folder that is created: its owner only, for it holds what visitors did.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Rights of a file that is created.
+const FILE_MODE: u32 = 0o600;
+
+/// Names and folders: what can be created, found, renamed, removed and made durable.
+pub trait FileSystem: Send + Sync + fmt::Debug {
+    /// Creates one folder; one that exists is fine. Its parent must exist.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; `NotADirectory` if the name is taken by something else.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a folder, sorted by their bytes.
+    ///
+    /// Names that are not UTF-8 are left out: no name of ours is such a one.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Creates an empty file for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` if the name is taken; what the operating system says.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Opens a file for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is none; what the operating system says.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Gives a file another name, in one step; a file that had that name before is gone.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes the name of a file; whoever has it open can go on reading.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. Final: see the contract above.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+/// One open file.
+pub trait File: Send + Sync + fmt::Debug {
+    /// The length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the length is zero.
+    ///
+    /// # Errors
+    ///
+    /// As [`File::len`].
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Reads into `buf` from `offset` on; may read less, and reads nothing at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, `Interrupted` among it.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes `buf` at `offset`; may write less. Never moves or shortens what stands elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, `Interrupted` among it.
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Cuts the file, or extends it by zeros that take no space.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Makes the bytes and the length durable.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. Final: see the contract of the module.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// A read-only view of the first `capacity` bytes, which the file may still have to grow to.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn map(self: Arc<Self>, capacity: u64) -> io::Result<Map>;
+}
+
+/// Fills `buf` from `offset` on.
+///
+/// # Errors
+///
+/// `UnexpectedEof` if the file ends first; what [`File::read_at`] says, but for `Interrupted`, which is tried again.
+pub fn read_exact_at(file: &dyn File, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buf.is_empty() {
+        match file.read_at(buf, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buf = &mut buf[read..];
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `buf` at `offset`.
+///
+/// # Errors
+///
+/// `WriteZero` if two calls in a row write nothing; what [`File::write_at`] says, but for `Interrupted`, which is
+/// tried again. Any part of `buf` may have been written then.
+pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+    let mut stalled = false;
+    while !buf.is_empty() {
+        match file.write_at(buf, offset) {
+            Ok(0) if stalled => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(0) => stalled = true,
+            Ok(written) => {
+                stalled = false;
+                buf = &buf[written..];
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The file system of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFs;
+
+impl FileSystem for RealFs {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if path.is_dir() {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::NotADirectory.into())
+                }
+            }
+            result => result,
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::File::open(path)?.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(std::fs::File);
+
+impl File for RealFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(&self.0, buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(&self.0, buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn map(self: Arc<Self>, capacity: u64) -> io::Result<Map> {
+        Map::mapped(&self.0, capacity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A file whose calls answer what the script says.
+    #[derive(Debug)]
+    struct Scripted {
+        answers: Mutex<Vec<io::Result<usize>>>,
+        calls: Mutex<Vec<(usize, u64)>>,
+    }
+
+    impl Scripted {
+        fn new(mut answers: Vec<io::Result<usize>>) -> Scripted {
+            answers.reverse();
+            Scripted { answers: Mutex::new(answers), calls: Mutex::default() }
+        }
+
+        fn answer(&self, len: usize, offset: u64) -> io::Result<usize> {
+            self.calls.lock().unwrap().push((len, offset));
+            self.answers.lock().unwrap().pop().unwrap()
+        }
+    }
+
+    impl File for Scripted {
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.answer(buf.len(), offset)
+        }
+        fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+            self.answer(buf.len(), offset)
+        }
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn map(self: Arc<Self>, _: u64) -> io::Result<Map> {
+            Ok(Map::copied(self))
+        }
+    }
+
+    fn interrupted() -> io::Result<usize> {
+        Err(io::ErrorKind::Interrupted.into())
+    }
+
+    #[test]
+    fn short_and_interrupted_writes_go_on_where_they_stopped() {
+        let file = Scripted::new(vec![Ok(3), interrupted(), Ok(0), Ok(6), Ok(1)]);
+        write_all_at(&file, &[7; 10], 100).unwrap();
+        assert_eq!(*file.calls.lock().unwrap(), [(10, 100), (7, 103), (7, 103), (7, 103), (1, 109)]);
+    }
+
+    #[test]
+    fn a_write_that_stalls_twice_is_an_error() {
+        let file = Scripted::new(vec![Ok(3), Ok(0), Ok(0)]);
+        assert_eq!(write_all_at(&file, &[7; 10], 0).unwrap_err().kind(), io::ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn short_and_interrupted_reads_go_on_where_they_stopped() {
+        let file = Scripted::new(vec![Ok(3), interrupted(), Ok(7)]);
+        read_exact_at(&file, &mut [0; 10], 100).unwrap();
+        assert_eq!(*file.calls.lock().unwrap(), [(10, 100), (7, 103), (7, 103)]);
+        let file = Scripted::new(vec![Ok(3), Ok(0)]);
+        assert_eq!(read_exact_at(&file, &mut [0; 10], 0).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_is_created_belongs_to_its_owner_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("data");
+        RealFs.create_dir(&dir).unwrap();
+        RealFs.create_dir(&dir).unwrap();
+        RealFs.create(&dir.join("b")).unwrap();
+        RealFs.create(&dir.join("a")).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir), 0o700);
+        assert_eq!(mode(&dir.join("a")), 0o600);
+        assert_eq!(RealFs.list(&dir).unwrap(), ["a", "b"]);
+        assert_eq!(RealFs.create(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(RealFs.open(&dir.join("c")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(RealFs.create_dir(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn a_mapping_sees_what_is_written_after_it_was_made() {
+        let root = tempfile::tempdir().unwrap();
+        let file = RealFs.create(&root.path().join("f")).unwrap();
+        let map = Arc::clone(&file).map(1 << 20).unwrap();
+        write_all_at(&*file, b"hello", 5000).unwrap();
+        assert_eq!(map.read(5000, 5, &mut Vec::new()).unwrap(), b"hello");
+        assert_eq!(file.len().unwrap(), 5005);
+    }
+}
