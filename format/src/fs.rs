@@ -22,6 +22,9 @@ use std::sync::Arc;
 
 use crate::map::Map;
 
+#[cfg(any(test, feature = "double"))]
+pub mod double;
+
 /// Rights of a folder that is created: its owner only, for it holds what visitors did.
 const DIRECTORY_MODE: u32 = 0o700;
 
