@@ -105,8 +105,3 @@ pub struct Damage {
     /// The sequences that may have been in it: first, and one past the last; equal where no record was.
     pub sequences: (Sequence, Sequence),
 }
-
-/// Whether a refusal means that no space is left: the one kind of failure that passes by itself.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
-}

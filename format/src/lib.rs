@@ -3,14 +3,20 @@
 //! This crate knows files, frames, logs and the hand-overs between the one thread that appends and those that read. It has no
 //! async, no HTTP, no JSON and no clock: instants are passed in. `docs/format.md` describes every byte it writes.
 
+pub mod chain;
 pub mod checksum;
+pub mod column;
 pub mod error;
 pub mod frame;
 pub mod fs;
 pub mod map;
 pub mod record;
+mod sync;
+pub mod terms;
 pub mod units;
+pub mod watermark;
 
 pub use error::{Corruption, Damage, Error};
 pub use record::{Kind, Record, RecordError, Source};
 pub use units::{ByteOffset, LogId, Ordinal, PageHash, Sequence, SessionId, SiteId, TokenId, UnixMicros};
+pub use watermark::Watermark;
