@@ -1,0 +1,79 @@
+//! The command line: the daemon's start, its settings, and the client that talks to a running daemon.
+//!
+//! Every command prints its answer to stdout and everything else to stderr. Exit codes: 0 done, 1 failed,
+//! 2 the command line or the configuration is not right.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{self, Environment};
+
+pub(crate) mod args;
+mod settings;
+mod show_config;
+mod table;
+
+use args::{Arguments, Command};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The settings are not right.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The answer could not be printed.
+    #[error("cannot print the answer")]
+    Print(#[from] io::Error),
+}
+
+impl Error {
+    /// Whether the reader of the answer went away, as `| head` does: no failure of ours.
+    fn is_closed_pipe(&self) -> bool {
+        matches!(self, Error::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::Config(_) => ExitCode::from(2),
+            Error::Print(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    let environment = Environment::of_this_process();
+    match dispatch(Arguments::parse().command, &environment) {
+        Ok(code) => code,
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "hitkeepd: {}", with_causes(&error));
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::Config(arguments) => show_config::run(&arguments, environment, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The message of `error` and of what caused it, each once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
