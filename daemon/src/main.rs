@@ -1,10 +1,14 @@
 //! hitkeepd: an event store daemon that keeps every event it acknowledges, and its command line.
 #![forbid(unsafe_code)]
+// The parts come before the program that joins them.
+#![allow(dead_code, unused_imports)]
 
 use std::process::ExitCode;
 
 mod cli;
 mod config;
+mod instant;
+mod secret;
 
 fn main() -> ExitCode {
     cli::run()
