@@ -7,8 +7,10 @@ use std::process::ExitCode;
 
 mod cli;
 mod config;
+mod health;
 mod instant;
 mod secret;
+mod telemetry;
 
 fn main() -> ExitCode {
     cli::run()
