@@ -1,0 +1,124 @@
+//! Sites and goals as a client asks for them, checked before anything is changed.
+
+use super::domain::{self, DomainError};
+use super::records::GoalKind;
+
+/// The most host names of a site beside its domain.
+pub(crate) const MAX_HOSTNAMES: usize = 100;
+
+/// The longest name of a goal, in bytes.
+pub(crate) const MAX_GOAL_NAME_BYTES: usize = 256;
+
+/// The longest value of a goal, in bytes: a path may be as long as the URL it is part of.
+pub(crate) const MAX_GOAL_VALUE_BYTES: usize = 4096;
+
+/// Why a site cannot be as a client asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SiteError {
+    /// The domain is none.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// A host name is none, by the rules for domains.
+    #[error("Invalid hostname")]
+    Hostname,
+    /// More host names than [`MAX_HOSTNAMES`].
+    #[error("hostnames must be at most {MAX_HOSTNAMES}")]
+    TooManyHostnames,
+    /// The zone is not in the time zone database.
+    #[error("Invalid time_zone")]
+    TimeZone,
+}
+
+/// Checks a site's host names: lowered, each once, without the domain itself.
+///
+/// # Errors
+///
+/// [`SiteError::TooManyHostnames`], [`SiteError::Hostname`].
+pub(crate) fn hostnames(domain: &str, names: &[String]) -> Result<Vec<String>, SiteError> {
+    if names.len() > MAX_HOSTNAMES {
+        return Err(SiteError::TooManyHostnames);
+    }
+    let mut hostnames: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        let hostname = domain::parse(name).map_err(|_| SiteError::Hostname)?;
+        if hostname != domain && !hostnames.contains(&hostname) {
+            hostnames.push(hostname);
+        }
+    }
+    Ok(hostnames)
+}
+
+/// Checks the name of a time zone.
+///
+/// # Errors
+///
+/// [`SiteError::TimeZone`].
+pub(crate) fn time_zone(name: &str) -> Result<String, SiteError> {
+    jiff::tz::TimeZone::get(name).map_err(|_| SiteError::TimeZone)?;
+    Ok(name.to_owned())
+}
+
+/// A goal's name, kind or value is missing, unknown or too long. The message is that of the wire contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid goal data")]
+pub(crate) struct InvalidGoal;
+
+/// A goal as a client asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GoalDraft {
+    pub(super) name: String,
+    pub(super) kind: GoalKind,
+    pub(super) value: String,
+}
+
+impl GoalDraft {
+    /// Checks the three parts. The name is trimmed; the value is not, because it is compared byte by byte.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidGoal`] for a blank name or value, one above its limit, or a kind that is neither `event` nor `path`.
+    pub(crate) fn new(name: &str, kind: &str, value: &str) -> Result<GoalDraft, InvalidGoal> {
+        let kind = match kind {
+            "event" => GoalKind::Event,
+            "path" => GoalKind::Path,
+            _ => return Err(InvalidGoal),
+        };
+        let name = name.trim();
+        let fits = !name.is_empty() && name.len() <= MAX_GOAL_NAME_BYTES && !value.trim().is_empty() && value.len() <= MAX_GOAL_VALUE_BYTES;
+        fits.then(|| GoalDraft { name: name.to_owned(), kind, value: value.to_owned() }).ok_or(InvalidGoal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn hostnames_are_lowered_and_stand_once() {
+        let names = ["Shop.Example", "app.example", "APP.example"].map(str::to_owned);
+        assert_eq!(hostnames("shop.example", &names).unwrap(), ["app.example"]);
+        assert_eq!(hostnames("shop.example", &["www.app.example".to_owned()]), Err(SiteError::Hostname));
+        let many = vec!["a.example".to_owned(); MAX_HOSTNAMES + 1];
+        assert_eq!(hostnames("shop.example", &many), Err(SiteError::TooManyHostnames));
+    }
+
+    #[test]
+    fn a_goal_needs_a_name_a_kind_and_a_value() {
+        assert!(GoalDraft::new(" Sign-up ", "event", "signup").unwrap().name == "Sign-up");
+        assert!(GoalDraft::new("x", "path", " /a").unwrap().value == " /a");
+        let long_name = "n".repeat(MAX_GOAL_NAME_BYTES + 1);
+        let long_value = "v".repeat(MAX_GOAL_VALUE_BYTES + 1);
+        for (name, kind, value) in [
+            ("", "event", "y"),
+            (" ", "event", "y"),
+            ("x", "click", "y"),
+            ("x", "", "y"),
+            ("x", "event", ""),
+            (&long_name, "event", "y"),
+            ("x", "path", &long_value),
+        ] {
+            assert_eq!(GoalDraft::new(name, kind, value), Err(InvalidGoal), "{name} {kind} {value}");
+        }
+    }
+}
