@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+mod appender;
 mod catalog;
 mod cli;
 mod config;

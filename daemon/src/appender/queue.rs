@@ -1,0 +1,124 @@
+//! The way in: a channel that is bounded in bytes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use tokio::sync::oneshot;
+
+use super::submission::{Busy, Outcome, Reply, Submission};
+
+/// The most bytes that wait for the appender: four full batches, so that a slow sync is ridden out and memory stays flat.
+pub(crate) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a waiting request costs beside its records: the reply, the channel's slot, the allocations' heads.
+const OVERHEAD_BYTES: usize = 512;
+
+/// The handlers' side of the one committer.
+#[derive(Clone)]
+pub(crate) struct Appender {
+    queue: Sender<Work>,
+    /// Shared with the committer alone.
+    waiting: Arc<Waiting>,
+}
+
+/// What the committer is asked for.
+pub(super) enum Work {
+    /// To store these records and to answer.
+    Store(Request),
+    /// To finish what came before, and to end.
+    Stop,
+}
+
+/// Records and the way back to whoever waits for them.
+pub(super) struct Request {
+    pub(super) submission: Submission,
+    pub(super) reply: Reply,
+}
+
+/// How many bytes wait. A count and no hand-over: what waits travels through the channel, so every access may be relaxed.
+#[derive(Default)]
+struct Waiting(AtomicUsize);
+
+/// The committer's side of the queue.
+pub(super) struct Queue {
+    pub(super) work: Receiver<Work>,
+    waiting: Arc<Waiting>,
+}
+
+/// A queue, both sides of it.
+pub(super) fn queue() -> (Appender, Queue) {
+    let (sender, work) = channel();
+    let waiting = Arc::<Waiting>::default();
+    (Appender { queue: sender, waiting: Arc::clone(&waiting) }, Queue { work, waiting })
+}
+
+impl Appender {
+    /// Whether a request would be refused now: asked before a body is read, so that an overload costs little.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.0.load(Ordering::Relaxed) >= QUEUE_BYTES
+    }
+
+    /// Queues one record. The future is ready once its outcome is known; dropping it changes nothing for the record.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`]; the record is not stored then.
+    ///
+    /// # Panics
+    ///
+    /// If the submission does not hold exactly one record.
+    pub(crate) fn submit_one(&self, submission: Submission) -> Result<impl Future<Output = Outcome> + use<>, Busy> {
+        assert_eq!(submission.len(), 1, "one outcome is the outcome of one record");
+        let (reply, outcome) = oneshot::channel();
+        self.enqueue(submission, Reply::One(reply))?;
+        // The committer drops replies it cannot give when it has ended.
+        Ok(async move { outcome.await.unwrap_or(Outcome::Stopping) })
+    }
+
+    /// Queues records that become one batch. The future is ready once all outcomes are known, in the order of the records; dropping
+    /// it changes nothing for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`]; none of the records is stored then.
+    pub(crate) fn submit(&self, submission: Submission) -> Result<impl Future<Output = Vec<Outcome>> + use<>, Busy> {
+        let count = submission.len();
+        let (reply, outcomes) = oneshot::channel();
+        if count > 0 {
+            self.enqueue(submission, Reply::Each(reply))?;
+        }
+        Ok(async move { outcomes.await.unwrap_or_else(|_| vec![Outcome::Stopping; count]) })
+    }
+
+    /// Asks the committer to finish what is queued and to end. What comes later is answered with [`Outcome::Stopping`].
+    pub(crate) fn stop(&self) {
+        // A committer that has ended needs no telling.
+        let _ = self.queue.send(Work::Stop);
+    }
+
+    fn enqueue(&self, submission: Submission, reply: Reply) -> Result<(), Busy> {
+        let cost = cost(&submission);
+        // Add first, look afterwards: two requests can then both be refused at the edge, and never both be taken past it.
+        let before = self.waiting.0.fetch_add(cost, Ordering::Relaxed);
+        if before > 0 && before + cost > QUEUE_BYTES {
+            self.waiting.0.fetch_sub(cost, Ordering::Relaxed);
+            return Err(Busy);
+        }
+        // Without a committer the request is dropped here, and its future says that the daemon ends.
+        let _ = self.queue.send(Work::Store(Request { submission, reply }));
+        Ok(())
+    }
+}
+
+impl Queue {
+    /// Takes a request out of the count; called when its outcome is known, because until then its bytes are in memory.
+    pub(super) fn done(&self, submission: &Submission) {
+        self.waiting.0.fetch_sub(cost(submission), Ordering::Relaxed);
+    }
+}
+
+fn cost(submission: &Submission) -> usize {
+    submission.len_bytes() + OVERHEAD_BYTES
+}

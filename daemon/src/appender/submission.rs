@@ -1,0 +1,130 @@
+//! What a handler hands to the appender, and what comes back.
+
+use format::{Record, RecordError, Sequence};
+use tokio::sync::oneshot;
+
+/// The queue is full: nothing was done, and the client may try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue is full")]
+pub(crate) struct Busy;
+
+/// What became of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is stored.
+    Stored {
+        /// Its place in the commit order.
+        sequence: Sequence,
+        /// Whether it was synced.
+        durable: bool,
+    },
+    /// Its id was stored before, or earlier in the same batch.
+    Duplicate {
+        /// The place of the first.
+        sequence: Sequence,
+        /// Whether the first was synced.
+        durable: bool,
+    },
+    /// There was no space. It is not stored, and may be sent again later.
+    DiskFull,
+    /// The sync failed: it may be stored or not.
+    Unknown,
+    /// The daemon ends. It is not stored.
+    Stopping,
+}
+
+/// Encoded records that are to be stored in this order, in one batch.
+#[derive(Default)]
+pub(crate) struct Submission {
+    bytes: Vec<u8>,
+    records: Vec<Encoded>,
+}
+
+/// Where one record lies in the bytes of its submission.
+#[derive(Clone, Copy)]
+struct Encoded {
+    end: usize,
+    has_id: bool,
+}
+
+impl Submission {
+    /// An empty one.
+    pub(crate) fn new() -> Submission {
+        Submission::default()
+    }
+
+    /// With one record.
+    ///
+    /// # Errors
+    ///
+    /// As [`Submission::push`].
+    pub(crate) fn of(record: &Record<'_>) -> Result<Submission, RecordError> {
+        let mut submission = Submission { bytes: Vec::with_capacity(256), records: Vec::with_capacity(1) };
+        submission.push(record)?;
+        Ok(submission)
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::TooLong`]; the submission is as before then.
+    pub(crate) fn push(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        let start = self.bytes.len();
+        if let Err(error) = record.encode(&mut self.bytes) {
+            self.bytes.truncate(start);
+            return Err(error);
+        }
+        self.records.push(Encoded { end: self.bytes.len(), has_id: record.event_id.is_some() });
+        Ok(())
+    }
+
+    /// How many records.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is nothing to store.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The bytes of all records together.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The encoded records in order, each with whether it carries an id.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let mut start = 0;
+        self.records.iter().map(move |record| {
+            let bytes = &self.bytes[start..record.end];
+            start = record.end;
+            (bytes, record.has_id)
+        })
+    }
+}
+
+/// How the outcome gets back to the handler: one for a single event, one for each record of a bulk request.
+pub(super) enum Reply {
+    One(oneshot::Sender<Outcome>),
+    Each(oneshot::Sender<Vec<Outcome>>),
+}
+
+impl Reply {
+    /// Answers; a client that went away is no matter, its events are stored all the same.
+    pub(super) fn send(self, outcomes: &[Outcome]) {
+        match self {
+            Reply::One(reply) => drop(reply.send(outcomes[0])),
+            Reply::Each(reply) => drop(reply.send(outcomes.to_vec())),
+        }
+    }
+
+    /// Gives each of `count` records the same answer.
+    pub(super) fn send_all(self, outcome: Outcome, count: usize) {
+        match self {
+            Reply::One(reply) => drop(reply.send(outcome)),
+            Reply::Each(reply) => drop(reply.send(vec![outcome; count])),
+        }
+    }
+}
