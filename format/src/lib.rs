@@ -9,6 +9,7 @@ pub mod column;
 pub mod error;
 pub mod frame;
 pub mod fs;
+pub mod log;
 pub mod map;
 pub mod record;
 mod sync;
@@ -17,6 +18,7 @@ pub mod units;
 pub mod watermark;
 
 pub use error::{Corruption, Damage, Error};
+pub use log::{LogHeader, LogOptions, LogReader, LogWriter};
 pub use record::{Kind, Record, RecordError, Source};
 pub use units::{ByteOffset, LogId, Ordinal, PageHash, Sequence, SessionId, SiteId, TokenId, UnixMicros};
 pub use watermark::Watermark;
