@@ -65,7 +65,7 @@ impl Growth {
         lock(&self.state).prepared_end
     }
 
-    /// Waits until everything below `end` is prepared, growing the file with `grow` if no helper does it.
+    /// Waits until everything below `end` is prepared, growing the file with `grow`, ahead as the helper would, if there is no helper.
     ///
     /// # Errors
     ///
@@ -80,25 +80,21 @@ impl Growth {
         if state.prepared_end < self.goal(&state) {
             self.wake();
         }
-        while state.prepared_end < end {
-            match state.failure {
-                Some(failure) => return Err(failure),
-                None if state.helper_runs => {
-                    state.writer_waits = true;
-                    state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
-                    state.writer_waits = false;
-                }
-                None => {
-                    let from = state.prepared_end;
-                    match grow(from, from + self.step_bytes) {
-                        Ok(()) => state.prepared_end = from + self.step_bytes,
-                        Err(failure) => state.failure = Some(failure),
-                    }
-                }
+        while !state.helper_runs && state.failure.is_none() && state.prepared_end < self.goal(&state) {
+            let from = state.prepared_end;
+            match grow(from, from + self.step_bytes) {
+                Ok(()) => state.prepared_end = from + self.step_bytes,
+                Err(failure) => state.failure = Some(failure),
             }
+        }
+        while state.prepared_end < end && state.failure.is_none() {
+            state.writer_waits = true;
+            state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            state.writer_waits = false;
         }
         match state.failure {
             Some(failure @ GrowthFailure::Final(_)) => Err(failure),
+            Some(failure) if state.prepared_end < end => Err(failure),
             _ => Ok(()),
         }
     }

@@ -32,3 +32,8 @@ pub const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// What batches and commit frames are aligned to, in bytes.
 pub const ALIGNMENT: usize = 8;
+
+#[cfg(all(test, not(loom)))]
+mod crash_tests;
+#[cfg(all(test, not(loom)))]
+mod damage_tests;

@@ -241,7 +241,9 @@ impl Walk<'_> {
         let end = self.recovered.end.value();
         let lost_end = if self.recovered.len_bytes < self.durable_len { proven_end.max(self.durable_len) } else { proven_end };
         self.recovered.torn_bytes = self.last_nonzero_end()?.saturating_sub(end.max(lost_end));
-        self.recovered.clean &= self.recovered.torn_bytes == 0 && self.recovered.damage.is_empty() && end >= lost_end;
+        // A length that no commit frame names may come from a step whose sync failed: the disk need not have it.
+        let is_as_left = self.recovered.len_bytes == self.durable_len && self.recovered.torn_bytes == 0;
+        self.recovered.clean &= is_as_left && self.recovered.damage.is_empty() && end >= lost_end;
         if end < lost_end {
             // How many records were lost is unknown; no frame is shorter than its header, and no sequence is given out twice.
             let at_most = (lost_end - end) / frame::HEADER_LEN_BYTES as u64;

@@ -1,0 +1,186 @@
+//! Every truncation and every flipped bit of a log: all that was acknowledged, or damage named by file and byte; never a silent change.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+
+use super::recovery::{Recovered, recover};
+use super::*;
+use crate::fs::double::MemFs;
+use crate::fs::{File, FileSystem};
+use crate::map::Map;
+use crate::record::{Kind, Record, Source};
+use crate::units::{LogId, Sequence, SiteId, UnixMicros};
+
+const BATCHES: u64 = 8;
+const EVENTS: u64 = 40;
+const EVENTS_PER_BATCH: u64 = EVENTS / BATCHES;
+
+/// Bytes that a test damages in place.
+#[derive(Debug)]
+struct Bytes(Mutex<Vec<u8>>);
+
+impl File for Bytes {
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.0.lock().unwrap().len() as u64)
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        let bytes = self.0.lock().unwrap();
+        let rest = bytes.get(offset as usize..).unwrap_or(&[]);
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+    fn write_at(&self, _: &[u8], _: u64) -> std::io::Result<usize> {
+        unreachable!("reading a log changes nothing")
+    }
+    fn set_len(&self, _: u64) -> std::io::Result<()> {
+        unreachable!("reading a log changes nothing")
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        unreachable!("reading a log changes nothing")
+    }
+    fn map(self: Arc<Self>, _: u64) -> std::io::Result<Map> {
+        Ok(Map::copied(self))
+    }
+}
+
+/// A log of 40 events in 8 batches, each synced, as it stands on the disk.
+struct Sample {
+    header: LogHeader,
+    bytes: Vec<u8>,
+    /// The end of each batch.
+    ends: Vec<u64>,
+    /// Where the log ends, with the idle commit frame if there is one.
+    end: u64,
+    proven: bool,
+}
+
+fn name(sequence: u64) -> String {
+    format!("{sequence}-{}", "x".repeat(370 + sequence as usize % 8))
+}
+
+fn sample(proven: bool) -> Sample {
+    let fs = MemFs::new(1);
+    let dir = std::path::Path::new("/logs");
+    fs.create_dir(dir).unwrap();
+    fs.sync_dir(std::path::Path::new("/")).unwrap();
+    let header = LogHeader {
+        id: LogId::FIRST,
+        salt: [9; 16],
+        epoch: [8; 16],
+        base_sequence: Sequence::new(100),
+        created: UnixMicros::EPOCH,
+        durable_len: 4096,
+    };
+    let options = LogOptions { capacity_bytes: 1 << 16, step_bytes: 4096 };
+    let mut log = LogWriter::create(&fs, dir, header.clone(), options).unwrap();
+    let mut ends = Vec::new();
+    for batch in 0..BATCHES {
+        for at in 0..EVENTS_PER_BATCH {
+            let name = name(100 + batch * EVENTS_PER_BATCH + at);
+            let site = SiteId::new([1; 16]);
+            let record = Record { name: &name, ..Record::new(Kind::Event, Source::Server, site, UnixMicros::EPOCH, UnixMicros::EPOCH) };
+            let mut payload = Vec::new();
+            record.encode(&mut payload).unwrap();
+            log.push(&payload);
+        }
+        ends.push(log.append(UnixMicros::EPOCH).unwrap().end.value());
+        log.sync().unwrap();
+    }
+    if proven {
+        log.prove(UnixMicros::EPOCH, false).unwrap();
+    }
+    let end = log.end().value();
+    assert!(end >= 16 * 1024, "the log is at least 16 KiB long");
+    let bytes = fs.durable(&dir.join(header.id.file_name())).unwrap();
+    Sample { header, bytes, ends, end, proven }
+}
+
+/// What a log gives: the sequences in it, and what recovery says.
+fn read(sample: &Sample, file: &dyn File) -> (Vec<u64>, Recovered) {
+    let mut sequences = Vec::new();
+    let recovered = recover(file, &sample.header, None, &mut |row| {
+        let sequence = row.sequence.value();
+        assert_eq!(row.record.name, name(sequence), "an event is what it was");
+        assert_eq!(row.ordinal.value() as usize, sequences.len());
+        sequences.push(sequence);
+    })
+    .unwrap();
+    (sequences, recovered)
+}
+
+/// Checks one damaged log; `at` is the first byte that was changed, `cut` says that everything from there on is gone.
+fn check(sample: &Sample, file: &dyn File, at: u64, cut: bool) {
+    let (sequences, recovered) = read(sample, file);
+    assert!(sequences.is_sorted_by(|a, b| a < b), "at {at}: each event once, in order");
+    assert!(recovered.next_sequence.value() >= 100 + EVENTS || recovered.damage.is_empty(), "at {at}: no sequence is given out twice");
+    for damage in &recovered.damage {
+        assert_eq!(damage.file, "logs/0000000000000001.log");
+        assert!(damage.from < damage.end && damage.end.value() > at, "at {at}: {damage:?} has the damaged byte in it or behind it");
+    }
+    let start_of = |batch: usize| if batch == 0 { HEADER_LEN_BYTES as u64 } else { sample.ends[batch - 1] };
+    for batch in 0..BATCHES as usize {
+        let expected: Vec<u64> = (0..EVENTS_PER_BATCH).map(|n| 100 + batch as u64 * EVENTS_PER_BATCH + n).collect();
+        let kept = expected.iter().filter(|sequence| sequences.contains(sequence)).count();
+        assert!(kept == 0 || kept == expected.len(), "at {at}: a batch is kept whole or not at all");
+        let is_hit = at >= start_of(batch) && at < sample.ends[batch] || cut && at < sample.ends[batch];
+        assert!(kept > 0 || is_hit, "at {at}: batch {batch} was lost and is not damaged");
+        let is_named = expected.iter().all(|sequence| {
+            recovered.damage.iter().any(|damage| damage.sequences.0.value() <= *sequence && *sequence < damage.sequences.1.value())
+        });
+        let is_undecidable = batch as u64 == BATCHES - 1 && !sample.proven && !cut;
+        assert!(kept > 0 || is_named || is_undecidable, "at {at}: batch {batch} was lost in silence");
+    }
+}
+
+#[test]
+fn every_truncation_is_harmless_or_named() {
+    for proven in [true, false] {
+        let sample = sample(proven);
+        let file = Bytes(Mutex::new(sample.bytes.clone()));
+        assert!(read(&sample, &file).1.damage.is_empty());
+        for len in (0..sample.bytes.len()).rev() {
+            file.0.lock().unwrap().truncate(len);
+            check(&sample, &file, len as u64, true);
+            assert!(!read(&sample, &file).1.damage.is_empty(), "a file of {len} bytes was cut by something else");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_harmless_or_named() {
+    for proven in [true, false] {
+        let sample = sample(proven);
+        let file = Bytes(Mutex::new(sample.bytes.clone()));
+        let end = sample.end as usize + 64;
+        for bit in 0..end * 8 {
+            file.0.lock().unwrap()[bit / 8] ^= 1 << (bit % 8);
+            check(&sample, &file, bit as u64 / 8, false);
+            file.0.lock().unwrap()[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+#[test]
+fn a_frame_or_a_page_at_another_place_is_named() {
+    let sample = sample(true);
+    let page = 4096;
+    let mut swapped = sample.bytes.clone();
+    let (first, second) = swapped[page..3 * page].split_at_mut(page);
+    first.swap_with_slice(second);
+    check_pages(&sample, swapped, page as u64);
+    let mut repeated = sample.bytes.clone();
+    repeated.copy_within(page..2 * page, 2 * page);
+    check_pages(&sample, repeated, 2 * page as u64);
+}
+
+/// Like [`check`], for damage in more than one batch: whatever is missing is named.
+fn check_pages(sample: &Sample, bytes: Vec<u8>, from: u64) {
+    let (sequences, recovered) = read(sample, &Bytes(Mutex::new(bytes)));
+    for sequence in 100..100 + EVENTS {
+        let named = recovered.damage.iter().any(|d| d.sequences.0.value() <= sequence && sequence < d.sequences.1.value());
+        assert!(sequences.contains(&sequence) || named, "sequence {sequence} was lost in silence");
+    }
+    assert!(recovered.damage.iter().all(|damage| damage.end.value() > from));
+}
