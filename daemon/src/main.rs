@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod health;
 mod instant;
+mod limiter;
 mod secret;
 mod telemetry;
 
