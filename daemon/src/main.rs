@@ -8,6 +8,7 @@ use std::process::ExitCode;
 mod appender;
 mod catalog;
 mod cli;
+mod client_ip;
 mod config;
 mod health;
 mod instant;
