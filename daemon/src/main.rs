@@ -11,6 +11,7 @@ mod cli;
 mod client_ip;
 mod config;
 mod health;
+mod http;
 mod instant;
 mod limiter;
 mod secret;

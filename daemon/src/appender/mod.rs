@@ -11,6 +11,8 @@
 //!
 //! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in).
 
+#[cfg(test)]
+pub(crate) mod double;
 mod queue;
 mod submission;
 

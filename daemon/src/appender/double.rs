@@ -1,0 +1,72 @@
+//! A committer for tests of the handlers: it keeps records in memory and answers as it is told.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+use format::Sequence;
+
+use super::queue::{Work, queue};
+use super::{Appender, Outcome};
+
+/// What a double has been given, and how it answers.
+#[derive(Clone, Default)]
+pub(crate) struct Double {
+    records: Arc<Mutex<Vec<Vec<u8>>>>,
+    mood: Arc<AtomicU8>,
+}
+
+/// How a double answers.
+#[repr(u8)]
+pub(crate) enum Mood {
+    /// Stores what it is given.
+    Stores = 0,
+    /// Has no space.
+    Full = 1,
+    /// Fails to sync.
+    Fails = 2,
+    /// Stores and does not sync.
+    Lazy = 3,
+    /// Has stored it before.
+    Knows = 4,
+}
+
+impl Double {
+    /// A double and the way to it; its thread ends with the test.
+    pub(crate) fn start() -> (Appender, Double) {
+        let (appender, queue) = queue();
+        let double = Double::default();
+        let committer = double.clone();
+        std::thread::spawn(move || {
+            while let Ok(Work::Store(request)) = queue.work.recv() {
+                let outcomes: Vec<Outcome> = request.submission.iter().map(|(bytes, _)| committer.commit(bytes)).collect();
+                queue.done(&request.submission);
+                request.reply.send(&outcomes);
+            }
+        });
+        (appender, double)
+    }
+
+    /// Answers like this from now on.
+    pub(crate) fn set(&self, mood: Mood) {
+        self.mood.store(mood as u8, Ordering::Relaxed);
+    }
+
+    /// The records it has stored, encoded, the oldest first.
+    pub(crate) fn records(&self) -> Vec<Vec<u8>> {
+        self.records.lock().expect("no test panics in here").clone()
+    }
+
+    fn commit(&self, bytes: &[u8]) -> Outcome {
+        let mut records = self.records.lock().expect("no test panics in here");
+        let sequence = |len: usize| Sequence::new(u64::try_from(len).expect("few"));
+        match self.mood.load(Ordering::Relaxed) {
+            1 => Outcome::DiskFull,
+            2 => Outcome::Unknown,
+            4 => Outcome::Duplicate { sequence: sequence(records.len()), durable: true },
+            mood => {
+                records.push(bytes.to_vec());
+                Outcome::Stored { sequence: sequence(records.len()), durable: mood == 0 }
+            }
+        }
+    }
+}

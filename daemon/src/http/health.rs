@@ -1,0 +1,39 @@
+//! Probes and the status: whether the process lives, whether it takes events, what it is.
+
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+
+use super::respond::{self, Answer};
+use super::{Error, State};
+
+/// `GET /healthz`: 200 while the process answers at all.
+pub(super) fn healthz(method: &Method) -> Answer {
+    match *method {
+        Method::GET | Method::HEAD => respond::plain(StatusCode::OK, "ok"),
+        _ => Error::MethodNotAllowed("GET, HEAD").answer(),
+    }
+}
+
+/// `GET /readyz`: 200 while events are taken; 503 before the start is done, from a drain on, and after a failed sync.
+pub(super) fn readyz(method: &Method, state: &State) -> Answer {
+    match *method {
+        Method::GET | Method::HEAD if state.health.ready() => respond::plain(StatusCode::OK, "ok"),
+        Method::GET | Method::HEAD => respond::text(StatusCode::SERVICE_UNAVAILABLE, "Service not ready"),
+        _ => Error::MethodNotAllowed("GET, HEAD").answer(),
+    }
+}
+
+#[derive(Serialize)]
+struct Status {
+    needs_setup: bool,
+    version: &'static str,
+}
+
+/// `GET /api/status`.
+pub(super) fn status(method: &Method) -> Result<Answer, Error> {
+    if method != Method::GET {
+        return Err(Error::MethodNotAllowed("GET"));
+    }
+    let status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION") };
+    Ok(respond::json(StatusCode::OK, &status))
+}

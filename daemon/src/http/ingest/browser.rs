@@ -1,0 +1,187 @@
+//! What the tracker sends: `POST /ingest/event` and `POST /ingest`.
+//!
+//! The page's `Origin` picks the site. The order of decisions is: limiter, origin, site, purpose, body, limits. Everything up to the
+//! purpose is decided before the body is read, so that a body for an unknown site is not even parsed.
+
+use format::{Kind, Record, SiteId, Source, UnixMicros};
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue, ORIGIN};
+use hyper::{Method, Request, StatusCode};
+use serde_json::value::RawValue;
+
+use super::json::{self, Id, Number, Text, body};
+use super::rules::{self, Campaign, Fault};
+use super::{accepted, address, admit, dropped, has_room, isolate, properties, store};
+use crate::appender::Submission;
+use crate::http::connection::Connection;
+use crate::http::error::BAD_BODY;
+use crate::http::respond::{self, Answer};
+use crate::http::{Error, body as request_body, cors};
+use crate::instant;
+
+body! {
+    /// The body of `POST /ingest/event`.
+    struct EventBody<'a> {
+        name: Text<'a> = "n",
+        properties: &'a RawValue = "p",
+        referrer: Text<'a> = "r",
+        session: Id = "sid",
+        event_id: Text<'a> = "eid",
+        age: Number = "age",
+        path: Text<'a> = "path",
+        user_agent: Text<'a> = "ua",
+        tracker_source: Text<'a> = "tsrc",
+        tracker_version: Text<'a> = "tv",
+    }
+}
+
+body! {
+    /// The body of `POST /ingest`.
+    struct PageviewBody<'a> {
+        path: Text<'a> = "path",
+        referrer: Text<'a> = "referrer",
+        user_agent: Text<'a> = "ua",
+        viewport_width: i64 = "vp_w",
+        viewport_height: i64 = "vp_h",
+        screen_width: i64 = "sc_w",
+        screen_height: i64 = "sc_h",
+        language: Text<'a> = "lang",
+        utm_source: Text<'a> = "u_src",
+        utm_medium: Text<'a> = "u_med",
+        utm_campaign: Text<'a> = "u_cmp",
+        utm_term: Text<'a> = "u_trm",
+        utm_content: Text<'a> = "u_cnt",
+        qr: Text<'a> = "qr",
+        unique: bool = "unique",
+        session: Id = "session_id",
+        page: Id = "page_id",
+        event_id: Text<'a> = "eid",
+        age: Number = "age",
+        tracker_source: Text<'a> = "tsrc",
+        tracker_version: Text<'a> = "tv",
+    }
+}
+
+/// What is known of a body's event before the body is read.
+struct Page<'a> {
+    site: SiteId,
+    host: &'a str,
+    received: UnixMicros,
+    /// Keys the hash of page ids.
+    secret: [u8; 16],
+}
+
+/// From a body to the record that is stored.
+type Read = fn(&[u8], &Page<'_>) -> Result<Submission, Fault>;
+
+/// `POST /ingest/event`: 202 with the event's sequence when it is durable.
+pub(in crate::http) async fn event(connection: &Connection, request: Request<Incoming>) -> Answer {
+    endpoint(connection, request, read_event).await
+}
+
+/// `POST /ingest`: 202 with the pageview's sequence when it is durable.
+pub(in crate::http) async fn pageview(connection: &Connection, request: Request<Incoming>) -> Answer {
+    endpoint(connection, request, read_pageview).await
+}
+
+async fn endpoint(connection: &Connection, request: Request<Incoming>, read: Read) -> Answer {
+    if request.method() == Method::OPTIONS
+        && let (Ok(()), Some(headers)) = (isolate(request.headers()), cors::preflight(request.headers()))
+    {
+        return respond::with_headers(StatusCode::NO_CONTENT, headers);
+    }
+    let (mut headers, body) = match accepted(request) {
+        Ok(accepted) => accepted,
+        Err(error) => return error.answer(),
+    };
+    let origin = headers.remove(ORIGIN).filter(|origin| !origin.as_bytes().trim_ascii().is_empty());
+    let accepted = accept(connection, &headers, origin.as_ref(), body, read).await;
+    let mut answer = accepted.unwrap_or_else(Error::answer);
+    cors::add(answer.headers_mut(), origin);
+    answer
+}
+
+async fn accept(
+    connection: &Connection,
+    headers: &HeaderMap,
+    origin: Option<&HeaderValue>,
+    body: Incoming,
+    read: Read,
+) -> Result<Answer, Error> {
+    admit(connection, headers)?;
+    let origin = origin.ok_or(Error::Invalid("Origin header is required"))?;
+    let host = address::origin_host(origin.as_bytes()).ok_or(Error::Invalid("Invalid Origin header"))?;
+    let state = &connection.state;
+    let Some(site) = state.catalog.site_by_host(&host).map(|site| site.id) else {
+        return Ok(dropped());
+    };
+    if rules::is_speculative(headers) {
+        return Ok(dropped());
+    }
+    has_room(state)?;
+    let body = request_body::read(body, connection).await?;
+    let page = Page { site, host: &host, received: instant::now(), secret: state.secret };
+    let submission = read(&body, &page)?;
+    drop(body);
+    store(state, submission).await
+}
+
+fn read_event(body: &[u8], page: &Page<'_>) -> Result<Submission, Fault> {
+    let text = json::text(body);
+    let body: EventBody<'_> = json::first_value(&text).map_err(bad_body)?;
+    let mut record = page.record(Kind::Event, body.age)?;
+    record.name = rules::name(Text::of(&body.name).unwrap_or_default())?;
+    record.properties = body.properties.map_or(Ok(""), |properties| properties::check(properties.get()))?;
+    record.session = rules::session(body.session.map(|id| id.0));
+    record.event_id = rules::event_id(Text::of(&body.event_id), "eid")?;
+    (record.path, record.query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    record.referrer = rules::cut(Text::of(&body.referrer), rules::REFERRER_BYTES);
+    record.user_agent = rules::cut(Text::of(&body.user_agent), rules::USER_AGENT_BYTES);
+    record.tracker_source = rules::cut(Text::of(&body.tracker_source), rules::LABEL_BYTES);
+    record.tracker_version = rules::cut(Text::of(&body.tracker_version), rules::LABEL_BYTES);
+    submission(&record)
+}
+
+fn read_pageview(body: &[u8], page: &Page<'_>) -> Result<Submission, Fault> {
+    let text = json::text(body);
+    let body: PageviewBody<'_> = json::first_value(&text).map_err(bad_body)?;
+    let campaign = Campaign::named(
+        [&body.utm_source, &body.utm_medium, &body.utm_campaign, &body.utm_term, &body.utm_content].map(Text::of),
+        Text::of(&body.qr),
+    );
+    let mut record = page.record(Kind::Pageview, body.age)?;
+    record.session = rules::session(body.session.map(|id| id.0));
+    record.page = rules::page(body.page.map(|id| id.0), page.secret);
+    record.event_id = rules::event_id(Text::of(&body.event_id), "eid")?;
+    (record.path, record.query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    record.referrer = rules::cut(Text::of(&body.referrer), rules::REFERRER_BYTES);
+    record.user_agent = rules::cut(Text::of(&body.user_agent), rules::USER_AGENT_BYTES);
+    record.language = rules::cut(Text::of(&body.language), rules::LABEL_BYTES);
+    record.viewport_width = rules::pixels(body.viewport_width);
+    record.viewport_height = rules::pixels(body.viewport_height);
+    record.screen_width = rules::pixels(body.screen_width);
+    record.screen_height = rules::pixels(body.screen_height);
+    record.tracker_source = rules::cut(Text::of(&body.tracker_source), rules::LABEL_BYTES);
+    record.tracker_version = rules::cut(Text::of(&body.tracker_version), rules::LABEL_BYTES);
+    campaign.fill(&mut record);
+    submission(&record)
+}
+
+impl<'a> Page<'a> {
+    /// A record of this page, as old as the browser says.
+    fn record(&self, kind: Kind, age: Option<Number>) -> Result<Record<'a>, Fault> {
+        let age_us = rules::age(age.map(|age| age.0))?;
+        let time = UnixMicros::new(self.received.micros() - age_us).unwrap_or(UnixMicros::MIN);
+        let mut record = Record::new(kind, Source::Browser, self.site, time, self.received);
+        record.host = rules::given(self.host);
+        Ok(record)
+    }
+}
+
+fn submission(record: &Record<'_>) -> Result<Submission, Fault> {
+    Submission::of(record).map_err(|_| rules::TOO_LONG)
+}
+
+fn bad_body(_: Error) -> Fault {
+    Fault { field: "body", error: BAD_BODY }
+}

@@ -1,0 +1,181 @@
+//! What a backend sends, many at a time: `POST /api/ingest/server/events`, one JSON object a line.
+//!
+//! A request is one batch of the appender, so that its lines are durable together. A bad line never spoils a good one: it is counted,
+//! and the first of them are named with line, field and reason.
+
+use format::{Kind, Record, SiteId, Source, UnixMicros};
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::json::{self, Text};
+use super::rules::{self, Campaign, Fault};
+use super::server::{self, EventBody};
+use super::{accepted, admit, has_room};
+use crate::appender::{Outcome, Submission};
+use crate::catalog::records::Token;
+use crate::http::connection::Connection;
+use crate::http::respond::{self, Answer};
+use crate::http::{Error, State, auth, body as request_body};
+use crate::instant;
+
+/// The longest body.
+const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// The most lines of a body, not counting empty ones.
+const MAX_LINES: usize = 8_192;
+
+/// The longest line: as long as the body of a single event may be.
+const MAX_LINE_BYTES: usize = request_body::MAX_BODY_BYTES;
+
+/// How many bad lines an answer names.
+const MAX_NAMED_ERRORS: usize = 100;
+
+/// The refusal of a body past either limit.
+pub(in crate::http) const TOO_LARGE: &str = "Request body too large: at most 8192 lines and 2097152 bytes";
+
+/// What became of the lines.
+#[derive(Default, Serialize)]
+struct Summary {
+    /// Lines that are not empty: the sum of the next four.
+    received: usize,
+    stored: usize,
+    /// Lines whose id was stored before.
+    duplicates: usize,
+    rejected: usize,
+    /// Lines that a rule leaves out: visitors who do not want to be tracked.
+    dropped: usize,
+    /// The newest that this request stored; null if none.
+    last_sequence: Option<u64>,
+    errors: Vec<LineError>,
+}
+
+#[derive(Serialize)]
+struct LineError {
+    line: usize,
+    field: &'static str,
+    error: &'static str,
+}
+
+/// `POST /api/ingest/server/events`: 200 with a summary when what was stored is durable.
+pub(in crate::http) async fn events(connection: &Connection, request: Request<Incoming>) -> Answer {
+    accept(connection, request).await.unwrap_or_else(Error::answer)
+}
+
+async fn accept(connection: &Connection, request: Request<Incoming>) -> Result<Answer, Error> {
+    let (headers, body) = accepted(request)?;
+    admit(connection, &headers)?;
+    let state = &*connection.state;
+    let token = auth::identify(&state.catalog, &headers).ok_or(Error::Unauthorized)?;
+    has_room(state)?;
+    let body = request_body::read_up_to(MAX_BODY_BYTES, body, connection).await?;
+    let mut lines = Lines { state, token: &token, received: instant::now(), submission: Submission::new(), summary: Summary::default() };
+    lines.read(&body)?;
+    drop(body);
+    let Lines { submission, mut summary, .. } = lines;
+    if !submission.is_empty() {
+        for outcome in state.appender.submit(submission).map_err(|_| Error::QueueFull)?.await {
+            summary.count(outcome)?;
+        }
+    }
+    Ok(respond::json(StatusCode::OK, &summary))
+}
+
+impl Summary {
+    /// Counts a line that reached the appender.
+    ///
+    /// # Errors
+    ///
+    /// What a single event would be answered with. All lines of a request share a batch, so they share such an end.
+    fn count(&mut self, outcome: Outcome) -> Result<(), Error> {
+        match outcome {
+            Outcome::Stored { sequence, .. } => {
+                self.stored += 1;
+                self.last_sequence = self.last_sequence.max(Some(sequence.value()));
+            }
+            Outcome::Duplicate { .. } => self.duplicates += 1,
+            Outcome::DiskFull => return Err(Error::DiskFull),
+            Outcome::Unknown => return Err(Error::OutcomeUnknown),
+            Outcome::Stopping => return Err(Error::NotReady),
+        }
+        Ok(())
+    }
+}
+
+/// The lines of one request on their way to one submission.
+struct Lines<'a> {
+    state: &'a State,
+    token: &'a Token,
+    received: UnixMicros,
+    submission: Submission,
+    summary: Summary,
+}
+
+impl Lines<'_> {
+    fn read(&mut self, body: &[u8]) -> Result<(), Error> {
+        for (index, line) in body.split(|&b| b == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            self.summary.received += 1;
+            if self.summary.received > MAX_LINES {
+                return Err(Error::TooLarge(TOO_LARGE));
+            }
+            if let Err(fault) = self.read_line(line) {
+                self.summary.rejected += 1;
+                if self.summary.errors.len() < MAX_NAMED_ERRORS {
+                    let (_, error, _) = fault.error.parts();
+                    self.summary.errors.push(LineError { line: index + 1, field: fault.field, error });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if line.len() > MAX_LINE_BYTES {
+            return Err(Fault::invalid("line", "line must be at most 65536 bytes"));
+        }
+        let text = json::text(line);
+        let body: EventBody<'_> = json::first_value(&text).map_err(|_| Fault::invalid("line", "line must be a JSON object of an event"))?;
+        let address = Text::of(&body.url).map(server::address).transpose()?;
+        let time = server::time(Text::of(&body.timestamp).unwrap_or_default())?;
+        Text::of(&body.visitor_ip).map_or(Ok(()), server::visitor_ip_is_valid)?;
+        let (site, field) = match (Text::of(&body.site), &address) {
+            (Some(site), _) => (self.named_site(site), "site"),
+            (None, Some(address)) => (self.state.catalog.site_by_host(address.host()).map(|site| site.id), "url"),
+            (None, None) => return Err(Fault::invalid("url", "url or site is required")),
+        };
+        let site = site.ok_or(Fault { field, error: Error::NotFound("Site not found") })?;
+        if !server::may_send(self.token, site) {
+            return Err(Fault { field, error: Error::Denied("Access denied") });
+        }
+        let campaign = address.as_ref().map(|address| Campaign::of(address.query())).unwrap_or_default();
+        let mut record = Record::new(Kind::Event, Source::Bulk, site, time, self.received);
+        record.token = Some(server::token_id(self.token.id));
+        server::fill_event(&mut record, &body)?;
+        if let Some(address) = &address {
+            server::fill_address(&mut record, address);
+        }
+        campaign.fill(&mut record);
+        record.referrer = rules::cut(Text::of(&body.referrer), rules::REFERRER_BYTES);
+        record.user_agent = rules::cut(Text::of(&body.user_agent), rules::USER_AGENT_BYTES);
+        if body.dnt == Some(true) {
+            self.summary.dropped += 1;
+            return Ok(());
+        }
+        self.submission.push(&record).map_err(|_| rules::TOO_LONG)
+    }
+
+    /// The site with this identity or domain.
+    fn named_site(&self, name: &str) -> Option<SiteId> {
+        let catalog = &self.state.catalog;
+        let site = match Uuid::try_parse(name) {
+            Ok(id) => catalog.site(SiteId::new(id.into_bytes())),
+            Err(_) => catalog.site_by_host(name),
+        };
+        site.map(|site| site.id)
+    }
+}
