@@ -18,7 +18,7 @@ pub mod units;
 pub mod watermark;
 
 pub use error::{Corruption, Damage, Error};
-pub use log::{LogHeader, LogOptions, LogReader, LogWriter};
+pub use log::{LogFile, LogHeader, LogOptions, LogReader, LogWriter};
 pub use record::{Kind, Record, RecordError, Source};
 pub use units::{ByteOffset, LogId, Ordinal, PageHash, Sequence, SessionId, SiteId, TokenId, UnixMicros};
 pub use watermark::Watermark;

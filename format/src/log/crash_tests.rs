@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::recovery::{recover, repair};
 use super::*;
 use crate::error::Error;
 use crate::fs::FileSystem;
@@ -69,31 +68,25 @@ struct Run {
 }
 
 impl Run {
-    fn path(&self) -> PathBuf {
-        Path::new(DIR).join(self.header.id.file_name())
-    }
-
     fn start(&mut self) -> Result<(), Error> {
-        let path = self.path();
-        let file = self.fs.open(&path).map_err(Error::io("open", &path))?;
+        let file = LogFile::open(&self.fs, Path::new(DIR), self.header.clone(), OPTIONS)?;
         let mut names = Vec::new();
         let mut last = Sequence::new(0);
-        let recovered = recover(&*file, &self.header, None, &mut |row| {
+        let recovered = file.recover(None, &mut |row| {
             assert!(row.sequence > last, "sequences increase");
             last = row.sequence;
             names.push(row.record.name.to_owned());
-        })
-        .map_err(Error::io("read", &path))?;
+        })?;
         assert_eq!(recovered.damage, [], "a crash is not corruption");
         if !recovered.clean {
-            repair(&*file, &recovered).map_err(Error::io("repair", &path))?;
+            file.repair(&recovered)?;
         }
         let mut possible = self.model.acknowledged.clone();
         if names != possible {
             possible.extend(self.model.unknown.iter().cloned());
         }
         assert_eq!(names, possible, "everything acknowledged, and of the unknown batch all or nothing");
-        self.log = Some(LogWriter::resume(&self.fs, path, file, self.header.clone(), &recovered, OPTIONS)?);
+        self.log = Some(file.writer(&self.fs, &recovered, OPTIONS)?);
         // From here on it is served, so it must stay.
         self.model.acknowledged = names;
         self.model.unknown.clear();

@@ -124,7 +124,7 @@ fn check(sample: &Sample, file: &dyn File, at: u64, cut: bool) {
         let expected: Vec<u64> = (0..EVENTS_PER_BATCH).map(|n| 100 + batch as u64 * EVENTS_PER_BATCH + n).collect();
         let kept = expected.iter().filter(|sequence| sequences.contains(sequence)).count();
         assert!(kept == 0 || kept == expected.len(), "at {at}: a batch is kept whole or not at all");
-        let is_hit = at >= start_of(batch) && at < sample.ends[batch] || cut && at < sample.ends[batch];
+        let is_hit = at < sample.ends[batch] && (cut || at >= start_of(batch));
         assert!(kept > 0 || is_hit, "at {at}: batch {batch} was lost and is not damaged");
         let is_named = expected.iter().all(|sequence| {
             recovered.damage.iter().any(|damage| damage.sequences.0.value() <= *sequence && *sequence < damage.sequences.1.value())

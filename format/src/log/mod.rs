@@ -13,9 +13,11 @@
 //! * Bytes below `E` are never written with other content. (Recovery writes them again with the same.)
 //! * Batches start at multiples of 8, so a scan of every 8-byte position meets every commit frame, also behind damage.
 //!
-//! Parts, in reading order: [`LogHeader`], [`CommitFrame`], [`LogWriter`], [`Growth`](growth::Growth), [`LogReader`], [`recovery`].
+//! Parts, in reading order: [`LogHeader`], [`CommitFrame`], [`LogWriter`], [`Growth`](growth::Growth), [`LogReader`], [`LogFile`],
+//! [`recovery`].
 
 mod commit;
+mod file;
 pub mod growth;
 mod header;
 mod reader;
@@ -23,6 +25,7 @@ pub mod recovery;
 mod writer;
 
 pub use commit::{COMMIT_FRAME_LEN_BYTES, CommitFrame};
+pub use file::LogFile;
 pub use header::{HEADER_LEN_BYTES, LogHeader};
 pub use reader::LogReader;
 pub use writer::{Appended, LogOptions, LogWriter};

@@ -9,8 +9,8 @@ use crate::frame::{self, FrameKind};
 use crate::fs::{File, FileSystem, write_all_at};
 use crate::units::{ByteOffset, LogId, Sequence, UnixMicros};
 
+use super::file::LogFile;
 use super::growth::{self, Growth, GrowthFailure};
-use super::recovery::Recovered;
 use super::{ALIGNMENT, COMMIT_FRAME_LEN_BYTES, CommitFrame, HEADER_LEN_BYTES, LogHeader, LogReader, MAX_BATCH_BYTES};
 
 /// Geometry of a log; tests shrink it.
@@ -26,9 +26,10 @@ impl LogOptions {
     /// The step that was measured to leave syncs beside it alone, in bytes.
     pub const STEP_BYTES: u64 = 1024 * 1024;
 
-    /// A log that is rotated at `segment_bytes` and takes one more batch of any size.
+    /// A log that is rotated at `segment_bytes` and takes one more batch of any size. Small logs grow in small steps.
     pub fn rotated_at(segment_bytes: u64) -> LogOptions {
-        LogOptions { capacity_bytes: segment_bytes + 2 * MAX_BATCH_BYTES as u64, step_bytes: Self::STEP_BYTES }
+        let step_bytes = (segment_bytes / 16).next_multiple_of(4096).clamp(16 * 1024, Self::STEP_BYTES);
+        LogOptions { capacity_bytes: segment_bytes + 2 * MAX_BATCH_BYTES as u64, step_bytes }
     }
 }
 
@@ -95,43 +96,18 @@ impl LogWriter {
         let start = HEADER_LEN_BYTES as u64;
         let next_sequence = header.base_sequence;
         let at = Place { end: start, durable_end: start, prepared_end: header.durable_len, next_sequence };
-        Self::at(fs, path, file, header, at, options)
+        let log = LogFile::new(path, file, header, options)?;
+        Self::at(fs, log, at, options)
     }
 
-    /// Goes on with a log that was recovered and repaired: behind its last whole batch.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] if the file cannot be opened or mapped.
-    pub fn resume(
-        fs: &dyn FileSystem,
-        path: PathBuf,
-        file: Arc<dyn File>,
-        header: LogHeader,
-        recovered: &Recovered,
-        options: LogOptions,
-    ) -> Result<LogWriter, Error> {
-        debug_assert!(recovered.damage.is_empty(), "a damaged log is closed");
-        let end = recovered.end.value();
-        let at = Place { end, durable_end: end, prepared_end: recovered.len_bytes, next_sequence: recovered.next_sequence };
-        Self::at(fs, path, file, header, at, options)
-    }
-
-    fn at(
-        fs: &dyn FileSystem,
-        path: PathBuf,
-        file: Arc<dyn File>,
-        header: LogHeader,
-        at: Place,
-        options: LogOptions,
-    ) -> Result<LogWriter, Error> {
-        let limit = options.capacity_bytes.max(at.prepared_end);
-        // A step may end past the limit; readers never pass the watermark, which stays below it.
-        let map = Arc::clone(&file).map(limit + options.step_bytes).map_err(Error::io("map", &path))?;
+    /// The writer that goes on at `at`.
+    pub(super) fn at(fs: &dyn FileSystem, log: LogFile, at: Place, options: LogOptions) -> Result<LogWriter, Error> {
+        let LogFile { path, file, header, reader } = log;
         let grower = fs.open(&path).map_err(Error::io("open", &path))?;
+        let limit = options.capacity_bytes.max(at.prepared_end);
         Ok(LogWriter {
             checksum: header.checksum(),
-            reader: LogReader::new(&header, path.clone(), map),
+            reader,
             growth: Arc::new(Growth::new(at.prepared_end, limit, options.step_bytes)),
             grower,
             header,
@@ -311,11 +287,11 @@ impl LogWriter {
 }
 
 /// Where a writer starts.
-struct Place {
-    end: u64,
-    durable_end: u64,
-    prepared_end: u64,
-    next_sequence: Sequence,
+pub(super) struct Place {
+    pub(super) end: u64,
+    pub(super) durable_end: u64,
+    pub(super) prepared_end: u64,
+    pub(super) next_sequence: Sequence,
 }
 
 impl Drop for LogWriter {
