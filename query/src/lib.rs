@@ -3,8 +3,11 @@
 
 mod bucket;
 mod error;
+mod property;
+mod text;
 mod zone;
 
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};
 pub use error::Error;
+pub use property::PropertyKey;
 pub use zone::Zone;
