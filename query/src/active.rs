@@ -125,7 +125,7 @@ impl ActiveWriter {
     }
 }
 
-/// The readers' side of an index. A snapshot asks it.
+/// The readers' side of an index. A [`Snapshot`](crate::Snapshot) asks it.
 #[derive(Debug)]
 pub struct ActiveIndex {
     log: Arc<LogReader>,

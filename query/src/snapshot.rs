@@ -1,0 +1,105 @@
+//! What one query sees: the unsealed logs, and how far each is committed. Fixed for the query's whole run.
+
+use std::sync::Arc;
+
+use format::{Kind, Record, SiteId};
+use roaring::RoaringBitmap;
+
+use crate::active::ActiveIndex;
+use crate::bucket::Span;
+use crate::condition::{self, Condition};
+use crate::error::Error;
+use crate::posting::Posting;
+
+/// What a goal counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Term<'a> {
+    /// Events of this name, byte for byte.
+    Event(&'a str),
+    /// Pageviews of this path, byte for byte; a path has no query.
+    Path(&'a str),
+}
+
+/// The rows that were committed when it was made.
+#[derive(Debug)]
+pub struct Snapshot {
+    logs: Vec<LogView>,
+}
+
+/// One log of a snapshot.
+#[derive(Debug)]
+pub(crate) struct LogView {
+    pub(crate) index: Arc<ActiveIndex>,
+    /// Rows below this ordinal are seen.
+    rows: u32,
+}
+
+impl Snapshot {
+    /// What readers see of `logs`, oldest first, at this moment.
+    ///
+    /// The newest watermark is loaded first: whoever sees a row of a log then sees all rows of the older ones, so a snapshot never
+    /// has a gap in the order of commits.
+    pub fn new(logs: &[Arc<ActiveIndex>]) -> Snapshot {
+        let mut logs: Vec<LogView> = logs.iter().rev().map(|index| LogView { rows: index.rows(), index: Arc::clone(index) }).collect();
+        logs.reverse();
+        Snapshot { logs }
+    }
+
+    /// The number of rows it sees, of all sites and kinds.
+    pub fn rows(&self) -> u64 {
+        self.logs.iter().map(|log| u64::from(log.rows)).sum()
+    }
+
+    pub(crate) fn logs(&self) -> impl Iterator<Item = &LogView> {
+        self.logs.iter()
+    }
+}
+
+impl LogView {
+    /// The rows of a term.
+    pub(crate) fn posting(&self, site: SiteId, term: Term<'_>) -> Option<Posting<'_>> {
+        let chain = match term {
+            Term::Event(name) => self.index.name(site, Kind::Event, name),
+            Term::Path(path) => self.index.path(site, path),
+        };
+        chain.map(|chain| Posting::new(chain, self.rows))
+    }
+
+    /// The names of the site's events and the rows of each, in no order.
+    pub(crate) fn event_names(&self, site: SiteId) -> impl Iterator<Item = (&str, Posting<'_>)> {
+        self.index.event_names(site).map(|(name, chain)| (name, Posting::new(chain, self.rows)))
+    }
+
+    /// The ordinals of the rows of `posting` in `span` that meet all of `conditions`. Reads the record of each row in `span`.
+    pub(crate) fn matching(&self, posting: Posting<'_>, span: Span, conditions: &[Condition]) -> Result<RoaringBitmap, Error> {
+        let mut matching = RoaringBitmap::new();
+        let mut records = RecordReader::new(self);
+        for ordinal in posting.ordinals(span) {
+            if records.read(ordinal, |record| condition::all_met(conditions, record))? {
+                matching.insert(ordinal);
+            }
+        }
+        Ok(matching)
+    }
+}
+
+/// Reads the records of rows, one after the other.
+#[derive(Debug)]
+pub(crate) struct RecordReader<'a> {
+    log: &'a LogView,
+    scratch: Vec<u8>,
+}
+
+impl<'a> RecordReader<'a> {
+    pub(crate) fn new(log: &'a LogView) -> RecordReader<'a> {
+        RecordReader { log, scratch: Vec::new() }
+    }
+
+    /// What `look` finds in the record of row `ordinal`. Its error is one of the record's properties.
+    pub(crate) fn read<T>(&mut self, ordinal: u32, look: impl FnOnce(&Record<'_>) -> Result<T, serde_json::Error>) -> Result<T, Error> {
+        let offset = self.log.index.offset(ordinal);
+        let log = self.log.index.log();
+        let record = log.record(offset, &mut self.scratch)?;
+        look(&record).map_err(|source| Error::BadProperties { log: log.id(), offset, source })
+    }
+}

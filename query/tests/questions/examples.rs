@@ -1,0 +1,164 @@
+//! The recorded examples of the contract, and what a full scan does not show: damage, readers beside a writer, a session in two logs.
+
+use std::sync::Arc;
+
+use format::{ByteOffset, UnixMicros};
+use query::{BreakdownRow, Buckets, Condition, Error, Point, PropertyKey, Snapshot, Span, Term, Unit, Zone};
+
+use crate::events::{Event, HOUR, Log, instant, site, snapshot_of};
+
+const MINUTE: i64 = HOUR / 60;
+const ALL: Span = Span::EVER;
+
+fn totals(points: &[Point]) -> Vec<u64> {
+    points.iter().map(|point| point.total).collect()
+}
+
+fn conversions(points: &[Point]) -> Vec<u64> {
+    points.iter().map(|point| point.conversions).collect()
+}
+
+fn hours(count: i64) -> Buckets {
+    Buckets::cut(instant(0), instant((count - 1) * HOUR), Unit::Hour, &Zone::utc()).unwrap()
+}
+
+#[test]
+fn the_end_of_a_goal_series_is_out_and_that_of_an_event_series_in() {
+    let signup = |session, minutes| Event::new("signup", Some(session), minutes * MINUTE);
+    let snapshot = snapshot_of(&[signup(0xa, 10), signup(0xa, 50), signup(0xb, 30), signup(0xa, 125), signup(0xc, 360)]);
+    let (from, to) = (instant(0), instant(6 * HOUR));
+    let goal = snapshot.series(site(1), Term::Event("signup"), Span::until(from, to), &hours(7), &[]).unwrap();
+    assert_eq!(conversions(&goal), [2, 0, 1, 0, 0, 0, 0]);
+    let events = snapshot.series(site(1), Term::Event("signup"), Span::through(from, to), &hours(7), &[]).unwrap();
+    assert_eq!(totals(&events), [3, 0, 1, 0, 0, 0, 1]);
+}
+
+#[test]
+fn names_keys_and_breakdown_are_those_of_the_contract() {
+    let with = |name, session, properties: &[(&'static str, &'static str, Option<&'static str>)]| Event {
+        properties: properties.to_vec(),
+        ..Event::new(name, Some(session), 0)
+    };
+    let pro = ("plan", "\"pro\"", None);
+    let snapshot = snapshot_of(&[
+        with("signup", 0xa, &[pro]),
+        with("signup", 0xa, &[pro]),
+        with("signup", 0xb, &[pro]),
+        with("signup", 0xc, &[("plan", "\"team\"", None), ("seats", "5", None)]),
+        with("download", 0xa, &[("file", "{\"ext\":\"pdf\"}", None)]),
+    ]);
+    let names: Vec<String> = snapshot.names(site(1), ALL).into_iter().map(|name| name.name).collect();
+    assert_eq!(names, ["download", "signup"]);
+    assert_eq!(snapshot.property_keys(site(1), "signup", ALL).unwrap(), ["plan", "seats"]);
+    let breakdown = |name, key| snapshot.breakdown(site(1), name, &PropertyKey::parse(key).unwrap(), ALL, 20).unwrap();
+    let row = |name: &str, sessions, total| BreakdownRow { name: name.to_owned(), sessions, total };
+    assert_eq!(breakdown("signup", "plan"), [row("pro", 2, 3), row("team", 1, 1)]);
+    assert_eq!(breakdown("signup", "seats"), [row("5", 1, 1)]);
+    assert_eq!(breakdown("download", "file.ext"), [row("pdf", 1, 1)]);
+    assert_eq!(breakdown("nothing", "plan"), []);
+}
+
+#[test]
+fn a_session_in_two_logs_counts_once_and_rows_without_one_each() {
+    let mut logs: Vec<Log> = (1..=3).map(|id| Log::new(id, id * 100)).collect();
+    // Codes differ from log to log: in each another session comes first.
+    for (log, sessions) in logs.iter_mut().zip([[1, 2, 3], [3, 1, 4], [5, 3, 1]]) {
+        let events: Vec<Event> = sessions.iter().map(|session| Event::new("signup", Some(*session), 5)).collect();
+        log.append(&events);
+        log.append(&[Event::new("signup", None, 5), Event::new("signup", None, HOUR)]);
+        log.publish();
+    }
+    let indexes: Vec<_> = logs.into_iter().map(|log| log.index).collect();
+    let points = Snapshot::new(&indexes).series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap();
+    assert_eq!(points, [Point { conversions: 5 + 3, total: 12 }, Point { conversions: 3, total: 3 }]);
+}
+
+#[test]
+fn a_record_that_does_not_verify_is_an_error_only_for_questions_that_read_it() {
+    let mut log = Log::new(1, 1);
+    let event = |time| Event { properties: vec![("plan", "\"pro\"", None)], ..Event::new("signup", Some(1), time) };
+    let offsets = log.append(&[event(0), event(HOUR)]);
+    log.publish();
+    log.damage(ByteOffset::new(offsets[1].value() + 20));
+    let snapshot = Snapshot::new(&[Arc::clone(&log.index)]);
+    let key = PropertyKey::parse("plan").unwrap();
+    let condition = [Condition::Property { key: key.clone(), value: "pro".to_owned() }];
+    let ask = |span| {
+        let series = snapshot.series(site(1), Term::Event("signup"), span, &hours(2), &condition).map(|points| totals(&points));
+        let rows = snapshot.breakdown(site(1), "signup", &key, span, 20).map(|rows| rows.len());
+        (series, rows, snapshot.property_keys(site(1), "signup", span))
+    };
+    let (series, rows, keys) = ask(Span::until(instant(0), instant(HOUR)));
+    assert_eq!((series.unwrap(), rows.unwrap(), keys.unwrap()), (vec![1, 0], 1, vec!["plan".to_owned()]));
+    let (series, rows, keys) = ask(ALL);
+    assert!(matches!(series, Err(Error::Record(_))));
+    assert!(matches!(rows, Err(Error::Record(_))));
+    assert!(matches!(keys, Err(Error::Record(_))));
+    assert_eq!(totals(&snapshot.series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap()), [1, 1]);
+}
+
+#[test]
+fn properties_that_are_no_object_are_named_with_their_place() {
+    let mut log = Log::new(9, 1);
+    let offsets = log.append(&[Event { properties: vec![("plan", "pro", None)], ..Event::new("signup", Some(1), 0) }]);
+    log.publish();
+    let error = Snapshot::new(&[Arc::clone(&log.index)]).property_keys(site(1), "signup", ALL).unwrap_err();
+    let expected = format!("properties of the record at byte {} of log 0000000000000009 are no JSON object", offsets[0]);
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn the_last_instant_of_9999_is_in_a_span_through_it() {
+    let snapshot =
+        snapshot_of(&[Event::new("signup", None, UnixMicros::MAX.micros()), Event::new("signup", None, UnixMicros::MIN.micros())]);
+    for end in [UnixMicros::MIN, UnixMicros::MAX] {
+        let buckets = Buckets::cut(end, end, Unit::Month, &Zone::parse("Pacific/Apia").unwrap()).unwrap();
+        let points = snapshot.series(site(1), Term::Event("signup"), Span::through(end, end), &buckets, &[]).unwrap();
+        assert_eq!(points, [Point { conversions: 1, total: 1 }]);
+    }
+}
+
+#[test]
+fn a_snapshot_stays_as_it_is_while_the_log_grows() {
+    let mut log = Log::new(1, 1);
+    let events: Vec<Event> = (0..10).map(|n| Event::new("signup", Some(n), 0)).collect();
+    log.append(&events);
+    log.publish();
+    let snapshot = Snapshot::new(&[Arc::clone(&log.index)]);
+    for _ in 0..50 {
+        log.append(&events);
+        log.publish();
+    }
+    let points = snapshot.series(site(1), Term::Event("signup"), ALL, &hours(1), &[]).unwrap();
+    assert_eq!(points, [Point { conversions: 10, total: 10 }]);
+}
+
+#[test]
+fn readers_beside_the_writer_always_see_whole_batches() {
+    const BATCHES: u64 = 300;
+    let mut log = Log::new(1, 1);
+    let index = Arc::clone(&log.index);
+    let batch: Vec<Event> = (0..10).map(|n| Event::new("signup", Some(n), i64::from(n) * HOUR)).collect();
+    let ask = move || {
+        let points = Snapshot::new(&[Arc::clone(&index)]).series(site(1), Term::Event("signup"), ALL, &hours(10), &[]).unwrap();
+        let batches = points[0].total;
+        let expected = Point { conversions: batches.min(1), total: batches };
+        assert!(points.iter().all(|point| *point == expected), "{points:?}");
+        batches
+    };
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut last = 0;
+            while last < BATCHES {
+                let batches = ask();
+                assert!(last <= batches);
+                last = batches;
+            }
+        });
+        for _ in 0..BATCHES {
+            log.append(&batch);
+            log.publish();
+        }
+        reader.join().unwrap();
+    });
+}
