@@ -184,3 +184,36 @@ fn check_pages(sample: &Sample, bytes: Vec<u8>, from: u64) {
     }
     assert!(recovered.damage.iter().all(|damage| damage.end.value() > from));
 }
+
+/// Found by the fuzz target `log_recovery`: the frame has a right checksum, and the sequence after its own does not exist.
+#[test]
+fn a_commit_frame_with_a_sequence_that_cannot_be_is_no_batch() {
+    let sample = sample(false);
+    let checksum = sample.header.checksum();
+    let mut bytes = sample.bytes[..sample.ends[0] as usize].to_vec();
+    let batch_start = bytes.len() as u64 + 64;
+    bytes.resize(batch_start as usize, 0xff);
+    let commit_at = {
+        let mut payload = Vec::new();
+        Record::new(Kind::Event, Source::Server, SiteId::new([1; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH).encode(&mut payload).unwrap();
+        crate::frame::encode(&mut bytes, &checksum, batch_start, crate::frame::FrameKind::Record, &payload);
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+        bytes.len() as u64
+    };
+    let commit = CommitFrame {
+        batch_start,
+        first_sequence: Sequence::new(u64::MAX),
+        frames: 1,
+        records: 1,
+        durable_end: batch_start,
+        durable_len: 4096,
+        written: UnixMicros::EPOCH,
+        clean: false,
+    };
+    commit.encode(&mut bytes, &checksum, commit_at);
+    let file = Bytes(Mutex::new(bytes));
+    let mut rows = 0;
+    let recovered = recover(&file, &sample.header, None, &mut |_| rows += 1).unwrap();
+    assert_eq!(rows, EVENTS_PER_BATCH);
+    assert!(!recovered.damage.is_empty(), "what the frame calls durable is missing, and is named");
+}

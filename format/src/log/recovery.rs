@@ -176,7 +176,7 @@ impl Walk<'_> {
                 continue;
             }
             let is_next = commit.batch_start == end && commit.first_sequence == self.recovered.next_sequence;
-            let is_behind_damage = commit.batch_start > end && commit.first_sequence >= self.recovered.next_sequence;
+            let is_behind_damage = commit.batch_start > end && self.may_follow_damage(commit);
             if !(is_next || is_behind_damage) || !self.read_whole(*offset, commit)? {
                 continue;
             }
@@ -187,6 +187,15 @@ impl Walk<'_> {
             self.keep(*offset, commit, visit);
         }
         Ok(())
+    }
+
+    /// Whether the bytes before `commit`'s batch can have held the records between: no frame is shorter than its header.
+    ///
+    /// A checksum is no signature: a number that no daemon wrote must not become the next sequence.
+    fn may_follow_damage(&self, commit: &CommitFrame) -> bool {
+        let (next, first) = (self.recovered.next_sequence.value(), commit.first_sequence.value());
+        let lost_bytes = commit.batch_start - self.recovered.end.value();
+        first.checked_sub(next).is_some_and(|lost| lost <= lost_bytes / frame::HEADER_LEN_BYTES as u64)
     }
 
     /// Reads a batch and says whether it is whole.
