@@ -13,8 +13,9 @@ export PATH := $(CARGO_TARGET_DIR)/tools/bin:$(PATH):/usr/local/sbin:/usr/sbin:/
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := log_recovery event_parser
-LOOM_WEAK := weak_publish weak_observe weak_chain weak_growth
+FUZZ_TARGETS := $(shell sed -n "s,^path = \"targets/\(.*\)\.rs\",\1,p" tests/fuzz/Cargo.toml)
+# The switches that weaken an ordering stand once, among the lints.
+LOOM_WEAK := $(shell grep -o "weak_[a-z]*" Cargo.toml)
 
 .PHONY: build run test test-root bench loom fuzz-short fuzz soak fmt clippy doc deny toolchain
 
@@ -52,7 +53,8 @@ fuzz: toolchain
 	.ci/need g++=g++
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --root "$(CARGO_TARGET_DIR)/tools" cargo-fuzz@$(CARGO_FUZZ_VERSION)
 	@for target in $(FUZZ_TARGETS); do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --target-dir "$(CARGO_TARGET_DIR)/fuzz" $$target -- \
+		corpus="$(CARGO_TARGET_DIR)/fuzz/corpus/$$target"; mkdir -p "$$corpus"; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --target-dir "$(CARGO_TARGET_DIR)/fuzz" $$target "$$corpus" tests/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1; \
 	done
 
