@@ -6,12 +6,7 @@ use super::settings::SettingFlags;
 
 /// An event store daemon that keeps every event it acknowledges, and its client.
 #[derive(Debug, Parser)]
-#[command(
-    name = "hitkeepd",
-    version,
-    max_term_width = 120,
-    arg_required_else_help = true
-)]
+#[command(name = "hitkeepd", version, max_term_width = 120, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -15,10 +15,7 @@ impl Args for SettingFlags {
             .value_name("FILE")
             .value_parser(clap::value_parser!(std::path::PathBuf))
             .help("TOML file of settings; flags and variables win over it [env: HITKEEP_CONFIG]");
-        command
-            .next_help_heading("Settings")
-            .arg(file)
-            .args(SETTINGS.iter().map(flag))
+        command.next_help_heading("Settings").arg(file).args(SETTINGS.iter().map(flag))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -28,16 +25,8 @@ impl Args for SettingFlags {
 
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<SettingFlags, clap::Error> {
-        let given = |setting: &Description| {
-            Some((
-                setting.key,
-                matches.get_one::<String>(setting.name)?.clone(),
-            ))
-        };
-        Ok(SettingFlags(Flags {
-            file: matches.get_one("config").cloned(),
-            values: SETTINGS.iter().filter_map(given).collect(),
-        }))
+        let given = |setting: &Description| Some((setting.key, matches.get_one::<String>(setting.name)?.clone()));
+        Ok(SettingFlags(Flags { file: matches.get_one("config").cloned(), values: SETTINGS.iter().filter_map(given).collect() }))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -48,18 +37,12 @@ impl FromArgMatches for SettingFlags {
 
 /// No clap default and no clap variable: both would hide from the configuration where a value came from.
 fn flag(setting: &Description) -> Arg {
-    let default = setting
-        .default
-        .map_or_else(String::new, |default| format!(" [default: {default}]"));
-    let flag = Arg::new(setting.name)
-        .long(setting.name)
-        .value_name(setting.placeholder)
-        .allow_hyphen_values(true)
-        .help(format!(
-            "{}{default} [env: {}]",
-            setting.meaning,
-            setting.variable()
-        ));
+    let default = setting.default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+    let flag = Arg::new(setting.name).long(setting.name).value_name(setting.placeholder).allow_hyphen_values(true).help(format!(
+        "{}{default} [env: {}]",
+        setting.meaning,
+        setting.variable()
+    ));
     match setting.older {
         Some(older) => flag.visible_alias(older),
         None => flag,

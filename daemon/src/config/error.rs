@@ -19,23 +19,13 @@ pub(crate) enum Error {
     FileTooLong { path: PathBuf },
     /// The file is not TOML.
     #[error("the configuration file {} is not valid TOML", path.display())]
-    Toml {
-        path: PathBuf,
-        source: Box<toml::de::Error>,
-    },
+    Toml { path: PathBuf, source: Box<toml::de::Error> },
     /// A key of the file is no setting.
     #[error("unknown key `{key}` in {}{}", path.display(), suggestion(nearest.as_deref()))]
-    UnknownKey {
-        key: String,
-        path: PathBuf,
-        nearest: Option<String>,
-    },
+    UnknownKey { key: String, path: PathBuf, nearest: Option<String> },
     /// A variable begins with `HITKEEP_` and is no setting.
     #[error("unknown variable {variable}{}", suggestion(nearest.as_deref()))]
-    UnknownVariable {
-        variable: String,
-        nearest: Option<String>,
-    },
+    UnknownVariable { variable: String, nearest: Option<String> },
     /// The older and the present name of one setting are both given.
     #[error("{first} and {second} are two names of one setting: keep one of them")]
     TwoNames { first: String, second: String },
@@ -44,17 +34,9 @@ pub(crate) enum Error {
     NotText { origin: Origin },
     /// A value is not of the kind the setting wants, or out of range.
     #[error("bad value `{value}` for {name} (from {origin}): it must be {allowed}")]
-    BadValue {
-        name: &'static str,
-        origin: Origin,
-        value: String,
-        allowed: &'static str,
-    },
+    BadValue { name: &'static str, origin: Origin, value: String, allowed: &'static str },
 }
 
 fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map_or_else(
-        || ": `hitkeepd config --help` lists the settings".to_owned(),
-        |name| format!(": did you mean {name}?"),
-    )
+    nearest.map_or_else(|| ": `hitkeepd config --help` lists the settings".to_owned(), |name| format!(": did you mean {name}?"))
 }

@@ -171,10 +171,7 @@ pub(crate) const SETTINGS: [Description; 14] = [
 impl Key {
     /// The table's row for this setting.
     pub(crate) fn description(self) -> &'static Description {
-        SETTINGS
-            .iter()
-            .find(|setting| setting.key == self)
-            .expect("every key has a row in the table")
+        SETTINGS.iter().find(|setting| setting.key == self).expect("every key has a row in the table")
     }
 }
 
@@ -201,16 +198,9 @@ mod tests {
     #[test]
     fn every_key_has_a_row_and_a_variable() {
         assert_eq!(Key::HttpAddr.description().variable(), "HITKEEP_HTTP_ADDR");
-        assert_eq!(
-            Key::HttpAddr.description().older_variable().as_deref(),
-            Some("HITKEEP_HTTP")
-        );
+        assert_eq!(Key::HttpAddr.description().older_variable().as_deref(), Some("HITKEEP_HTTP"));
         for (row, setting) in SETTINGS.iter().enumerate() {
-            assert_eq!(
-                setting.key as usize, row,
-                "{} stands in the order of the keys",
-                setting.name
-            );
+            assert_eq!(setting.key as usize, row, "{} stands in the order of the keys", setting.name);
             assert!(!setting.meaning.ends_with('.'), "{}", setting.name);
         }
     }

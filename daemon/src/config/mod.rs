@@ -107,18 +107,13 @@ impl Config {
     /// # Errors
     ///
     /// As [`Config::load`].
-    pub(crate) fn load_with_origins(
-        flags: &Flags,
-        environment: &Environment,
-    ) -> Result<(Config, Vec<Setting>), Error> {
+    pub(crate) fn load_with_origins(flags: &Flags, environment: &Environment) -> Result<(Config, Vec<Setting>), Error> {
         let given = Given::gather(flags, environment)?;
         let config = Config::from_given(&given)?;
         let setting = |description: &Description| Setting {
             name: description.name,
             value: config.text(description.key),
-            origin: given
-                .text(description.key)
-                .map_or(Origin::Default, |(_, origin)| origin),
+            origin: given.text(description.key).map_or(Origin::Default, |(_, origin)| origin),
         };
         let settings = SETTINGS.iter().map(setting).collect();
         Ok((config, settings))
@@ -128,8 +123,7 @@ impl Config {
         let http_addr = required(given, Key::HttpAddr, value::address)?;
         Ok(Config {
             http_addr,
-            public_url: optional(given, Key::PublicUrl, value::public_url)?
-                .unwrap_or_else(|| value::url_of(http_addr)),
+            public_url: optional(given, Key::PublicUrl, value::public_url)?.unwrap_or_else(|| value::url_of(http_addr)),
             data_path: required(given, Key::DataPath, value::path)?,
             admin_token_file: optional(given, Key::AdminTokenFile, value::token_path)?,
             sync: required(given, Key::Sync, value::sync)?,
@@ -206,24 +200,13 @@ fn required<T>(given: &Given, key: Key, parse: fn(&str) -> Option<T>) -> Result<
 fn optional<T>(given: &Given, key: Key, parse: fn(&str) -> Option<T>) -> Result<Option<T>, Error> {
     match given.text(key) {
         None | Some(("", _)) => Ok(None),
-        Some((text, origin)) => parse(text)
-            .map(Some)
-            .ok_or_else(|| bad_value(key, text, origin)),
+        Some((text, origin)) => parse(text).map(Some).ok_or_else(|| bad_value(key, text, origin)),
     }
 }
 
 fn bad_value(key: Key, text: &str, origin: Origin) -> Error {
     let Description { name, allowed, .. } = *key.description();
     // A token where a path belongs must not reach a terminal or a log.
-    let value = if value::looks_like_a_token(text) {
-        "(a token)".to_owned()
-    } else {
-        text.escape_debug().to_string()
-    };
-    Error::BadValue {
-        name,
-        origin,
-        value,
-        allowed,
-    }
+    let value = if value::looks_like_a_token(text) { "(a token)".to_owned() } else { text.escape_debug().to_string() };
+    Error::BadValue { name, origin, value, allowed }
 }

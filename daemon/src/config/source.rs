@@ -13,12 +13,7 @@ use super::error::{Error, MAX_FILE_BYTES};
 use super::key::{Description, Key, SETTINGS};
 
 /// Variables that begin with `HITKEEP_` and belong to the command line, not to the daemon.
-const CLIENT_VARIABLES: [&str; 4] = [
-    "HITKEEP_CONFIG",
-    "HITKEEP_URL",
-    "HITKEEP_TOKEN",
-    "HITKEEP_TOKEN_FILE",
-];
+const CLIENT_VARIABLES: [&str; 4] = ["HITKEEP_CONFIG", "HITKEEP_URL", "HITKEEP_TOKEN", "HITKEEP_TOKEN_FILE"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +60,7 @@ impl Environment {
     pub(crate) fn text(&self, variable: &str) -> Result<Option<&str>, Error> {
         match self.0.get(variable).map(|value| value.to_str()) {
             Some(Some(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
-            Some(None) => Err(Error::NotText {
-                origin: Origin::Variable(variable.to_owned()),
-            }),
+            Some(None) => Err(Error::NotText { origin: Origin::Variable(variable.to_owned()) }),
             None => Ok(None),
         }
     }
@@ -75,13 +68,8 @@ impl Environment {
 
 impl FromIterator<(OsString, OsString)> for Environment {
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Environment {
-        let ours = variables
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        Environment(
-            ours.filter(|(name, _)| name.starts_with("HITKEEP_"))
-                .collect(),
-        )
+        let ours = variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        Environment(ours.filter(|(name, _)| name.starts_with("HITKEEP_")).collect())
     }
 }
 
@@ -110,10 +98,7 @@ impl Given {
     pub(super) fn text(&self, key: Key) -> Option<(&str, Origin)> {
         match self.0.get(&key) {
             Some((text, origin)) => Some((text, origin.clone())),
-            None => key
-                .description()
-                .default
-                .map(|text| (text, Origin::Default)),
+            None => key.description().default.map(|text| (text, Origin::Default)),
         }
     }
 }
@@ -124,70 +109,37 @@ fn of_environment(environment: &Environment) -> Result<BTreeMap<Key, (String, Or
         if CLIENT_VARIABLES.contains(&variable.as_str()) {
             continue;
         }
-        let named = |setting: &&Description| {
-            setting.variable() == *variable || setting.older_variable().as_ref() == Some(variable)
-        };
+        let named = |setting: &&Description| setting.variable() == *variable || setting.older_variable().as_ref() == Some(variable);
         let Some(setting) = SETTINGS.iter().find(named) else {
-            let known = SETTINGS
-                .iter()
-                .map(Description::variable)
-                .chain(CLIENT_VARIABLES.map(str::to_owned));
-            return Err(Error::UnknownVariable {
-                variable: variable.clone(),
-                nearest: nearest(variable, known),
-            });
+            let known = SETTINGS.iter().map(Description::variable).chain(CLIENT_VARIABLES.map(str::to_owned));
+            return Err(Error::UnknownVariable { variable: variable.clone(), nearest: nearest(variable, known) });
         };
         let origin = Origin::Variable(variable.clone());
         let Some(text) = value.to_str() else {
             return Err(Error::NotText { origin });
         };
         if let Some((_, first)) = given.insert(setting.key, (text.to_owned(), origin)) {
-            return Err(Error::TwoNames {
-                first: first.to_string(),
-                second: variable.clone(),
-            });
+            return Err(Error::TwoNames { first: first.to_string(), second: variable.clone() });
         }
     }
     Ok(given)
 }
 
 fn of_file(path: &Path) -> Result<BTreeMap<Key, (String, Origin)>, Error> {
-    let unreadable = |source| Error::File {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| Error::File { path: path.to_owned(), source };
     let mut text = String::new();
-    File::open(path)
-        .map_err(unreadable)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
+    File::open(path).map_err(unreadable)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::FileTooLong {
-            path: path.to_owned(),
-        });
+        return Err(Error::FileTooLong { path: path.to_owned() });
     }
-    let table: toml::Table = text.parse().map_err(|source| Error::Toml {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
+    let table: toml::Table = text.parse().map_err(|source| Error::Toml { path: path.to_owned(), source: Box::new(source) })?;
     let mut given = BTreeMap::new();
     for (name, value) in &table {
         let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
             let nearest = nearest(name, SETTINGS.iter().map(|setting| setting.name.to_owned()));
-            return Err(Error::UnknownKey {
-                key: name.clone(),
-                path: path.to_owned(),
-                nearest,
-            });
+            return Err(Error::UnknownKey { key: name.clone(), path: path.to_owned(), nearest });
         };
-        given.insert(
-            setting.key,
-            (
-                scalar_text(setting.key, value),
-                Origin::File(path.to_owned()),
-            ),
-        );
+        given.insert(setting.key, (scalar_text(setting.key, value), Origin::File(path.to_owned())));
     }
     Ok(given)
 }
@@ -196,11 +148,9 @@ fn of_file(path: &Path) -> Result<BTreeMap<Key, (String, Origin)>, Error> {
 fn scalar_text(key: Key, value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
-        toml::Value::Array(items) if key == Key::TrustedProxies => items
-            .iter()
-            .map(|item| scalar_text(key, item))
-            .collect::<Vec<_>>()
-            .join(","),
+        toml::Value::Array(items) if key == Key::TrustedProxies => {
+            items.iter().map(|item| scalar_text(key, item)).collect::<Vec<_>>().join(",")
+        }
         toml::Value::Integer(number) => number.to_string(),
         toml::Value::Float(number) => number.to_string(),
         toml::Value::Boolean(truth) => truth.to_string(),
@@ -212,9 +162,7 @@ fn scalar_text(key: Key, value: &toml::Value) -> String {
 
 /// The known name closest to `name`, when it is close enough to be a slip.
 fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    let (distance, nearest) = known
-        .map(|known| (distance(name.as_bytes(), known.as_bytes()), known))
-        .min()?;
+    let (distance, nearest) = known.map(|known| (distance(name.as_bytes(), known.as_bytes()), known)).min()?;
     let own_part = name.strip_prefix("HITKEEP_").unwrap_or(name);
     (distance <= 3 && distance * 2 <= own_part.len()).then_some(nearest)
 }
@@ -248,11 +196,7 @@ mod tests {
             ("http_addr", "http-addr", 1),
             ("data-paths", "data-path", 1),
         ] {
-            assert_eq!(
-                distance(from.as_bytes(), to.as_bytes()),
-                edits,
-                "{from} {to}"
-            );
+            assert_eq!(distance(from.as_bytes(), to.as_bytes()), edits, "{from} {to}");
         }
     }
 }

@@ -23,16 +23,10 @@ const GIB: u64 = 1 << 30;
 pub(super) fn address(text: &str) -> Option<SocketAddr> {
     if let Some(port) = text.strip_prefix(':') {
         // One socket for IPv4 and IPv6 alike.
-        return Some(SocketAddr::new(
-            Ipv6Addr::UNSPECIFIED.into(),
-            whole(port)?.try_into().ok()?,
-        ));
+        return Some(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), whole(port)?.try_into().ok()?));
     }
     if let Some(port) = text.strip_prefix("localhost:") {
-        return Some(SocketAddr::new(
-            Ipv4Addr::LOCALHOST.into(),
-            whole(port)?.try_into().ok()?,
-        ));
+        return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), whole(port)?.try_into().ok()?));
     }
     text.parse().ok()
 }
@@ -50,14 +44,9 @@ pub(super) fn public_url(text: &str) -> Option<Url> {
 
 /// Where a daemon that listens on `address` is reached from its own machine.
 pub(super) fn url_of(address: SocketAddr) -> Url {
-    let host = if address.ip().is_unspecified() {
-        "localhost".to_owned()
-    } else {
-        SocketAddr::new(address.ip(), 0).to_string()
-    };
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { SocketAddr::new(address.ip(), 0).to_string() };
     let host = host.strip_suffix(":0").unwrap_or(&host);
-    Url::parse(&format!("http://{host}:{}", address.port()))
-        .expect("an address and a port make a URL")
+    Url::parse(&format!("http://{host}:{}", address.port())).expect("an address and a port make a URL")
 }
 
 pub(super) fn path(text: &str) -> Option<PathBuf> {
@@ -66,11 +55,7 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
 
 /// A path; refused when it is a token, put there by mistake.
 pub(super) fn token_path(text: &str) -> Option<PathBuf> {
-    if looks_like_a_token(text) {
-        None
-    } else {
-        path(text)
-    }
+    if looks_like_a_token(text) { None } else { path(text) }
 }
 
 /// Whether `text` has the shape of a token: 64 hex digits.
@@ -85,25 +70,17 @@ pub(super) fn rate(text: &str) -> Option<f64> {
 
 pub(super) fn burst(text: &str) -> Option<u32> {
     let burst = whole(text)?;
-    (1..=1_000_000)
-        .contains(&burst)
-        .then_some(u32::try_from(burst).ok()?)
+    (1..=1_000_000).contains(&burst).then_some(u32::try_from(burst).ok()?)
 }
 
 pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
     if text.trim() == "*" {
-        return Some(vec![
-            IpNet::V4(Ipv4Net::default()),
-            IpNet::V6(Ipv6Net::default()),
-        ]);
+        return Some(vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]);
     }
     if text.trim().is_empty() {
         return Some(Vec::new());
     }
-    let networks: Option<Vec<IpNet>> = text
-        .split(',')
-        .map(|network| self::network(network.trim()))
-        .collect();
+    let networks: Option<Vec<IpNet>> = text.split(',').map(|network| self::network(network.trim())).collect();
     networks.filter(|networks| networks.len() <= MAX_NETWORKS)
 }
 
@@ -127,14 +104,7 @@ pub(super) fn header(text: &str) -> Option<HeaderName> {
 }
 
 pub(super) fn log_level(text: &str) -> Option<LogLevel> {
-    [
-        LogLevel::Debug,
-        LogLevel::Info,
-        LogLevel::Warn,
-        LogLevel::Error,
-    ]
-    .into_iter()
-    .find(|level| level.to_string() == text)
+    [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error].into_iter().find(|level| level.to_string() == text)
 }
 
 pub(super) fn sync(text: &str) -> Option<SyncMode> {
@@ -143,9 +113,7 @@ pub(super) fn sync(text: &str) -> Option<SyncMode> {
         "os" => Some(SyncMode::Os),
         _ => {
             let interval = duration(text.strip_prefix("interval=")?)?;
-            (Duration::from_millis(1)..=Duration::from_secs(10))
-                .contains(&interval)
-                .then_some(SyncMode::Interval(interval))
+            (Duration::from_millis(1)..=Duration::from_secs(10)).contains(&interval).then_some(SyncMode::Interval(interval))
         }
     }
 }
@@ -155,8 +123,7 @@ pub(super) fn segment_bytes(text: &str) -> Option<u64> {
 }
 
 pub(super) fn segment_age(text: &str) -> Option<Duration> {
-    duration(text)
-        .filter(|age| (Duration::from_secs(1)..=Duration::from_secs(365 * 86_400)).contains(age))
+    duration(text).filter(|age| (Duration::from_secs(1)..=Duration::from_secs(365 * 86_400)).contains(age))
 }
 
 /// Bytes: a whole number, alone or with KiB, MiB or GiB in any case.
@@ -192,19 +159,12 @@ fn duration(text: &str) -> Option<Duration> {
         "d" => 86_400_000,
         _ => return None,
     };
-    whole(number)?
-        .checked_mul(millis)
-        .map(Duration::from_millis)
+    whole(number)?.checked_mul(millis).map(Duration::from_millis)
 }
 
 pub(super) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
-    for (unit, name) in [
-        (86_400_000, "d"),
-        (3_600_000, "h"),
-        (60_000, "m"),
-        (1_000, "s"),
-    ] {
+    for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
         if millis >= unit && millis.is_multiple_of(unit) {
             return format!("{}{name}", millis / unit);
         }
@@ -213,20 +173,14 @@ pub(super) fn duration_text(duration: Duration) -> String {
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
-    let digits_end = text
-        .find(|letter: char| !letter.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits_end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits_end);
     (number, unit.trim_start())
 }
 
 /// Digits only: `u64::from_str` would take a plus sign too.
 fn whole(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -6,46 +6,21 @@ use super::*;
 
 #[test]
 fn addresses_name_an_interface_or_all_of_them() {
-    assert_eq!(
-        address("127.0.0.1:8080").unwrap().to_string(),
-        "127.0.0.1:8080"
-    );
+    assert_eq!(address("127.0.0.1:8080").unwrap().to_string(), "127.0.0.1:8080");
     assert_eq!(address(":8080").unwrap().to_string(), "[::]:8080");
     assert_eq!(address("localhost:0").unwrap().to_string(), "127.0.0.1:0");
     assert_eq!(address("[::1]:9").unwrap().to_string(), "[::1]:9");
-    for bad in [
-        "",
-        "8080",
-        ":",
-        ":x",
-        ":65536",
-        ":+80",
-        "127.0.0.1",
-        "example.com:80",
-        "::1:8080:",
-    ] {
+    for bad in ["", "8080", ":", ":x", ":65536", ":+80", "127.0.0.1", "example.com:80", "::1:8080:"] {
         assert_eq!(address(bad), None, "{bad}");
     }
 }
 
 #[test]
 fn the_url_of_an_address_can_be_opened() {
-    assert_eq!(
-        url_of("127.0.0.1:8080".parse().unwrap()).as_str(),
-        "http://127.0.0.1:8080/"
-    );
-    assert_eq!(
-        url_of("[::1]:81".parse().unwrap()).as_str(),
-        "http://[::1]:81/"
-    );
-    assert_eq!(
-        url_of("[::]:8080".parse().unwrap()).as_str(),
-        "http://localhost:8080/"
-    );
-    assert_eq!(
-        url_of("0.0.0.0:80".parse().unwrap()).as_str(),
-        "http://localhost/"
-    );
+    assert_eq!(url_of("127.0.0.1:8080".parse().unwrap()).as_str(), "http://127.0.0.1:8080/");
+    assert_eq!(url_of("[::1]:81".parse().unwrap()).as_str(), "http://[::1]:81/");
+    assert_eq!(url_of("[::]:8080".parse().unwrap()).as_str(), "http://localhost:8080/");
+    assert_eq!(url_of("0.0.0.0:80".parse().unwrap()).as_str(), "http://localhost/");
 }
 
 #[test]
@@ -54,37 +29,13 @@ fn sizes_and_times_have_units_and_bounds() {
     assert_eq!(segment_bytes("64KiB"), Some(65_536));
     assert_eq!(segment_bytes("64 mib"), Some(64 * MIB));
     assert_eq!(segment_bytes("1GiB"), Some(GIB));
-    for bad in [
-        "",
-        "65535",
-        "63KiB",
-        "1025MiB",
-        "2GiB",
-        "64MB",
-        "64M",
-        "KiB",
-        "-1",
-        "1.5MiB",
-        "0x10000",
-        "99999999999999999999GiB",
-    ] {
+    for bad in ["", "65535", "63KiB", "1025MiB", "2GiB", "64MB", "64M", "KiB", "-1", "1.5MiB", "0x10000", "99999999999999999999GiB"] {
         assert_eq!(segment_bytes(bad), None, "{bad}");
     }
     assert_eq!(segment_age("90s"), Some(Duration::from_secs(90)));
     assert_eq!(segment_age("15m"), Some(Duration::from_secs(900)));
     assert_eq!(segment_age("365d"), Some(Duration::from_secs(365 * 86_400)));
-    for bad in [
-        "",
-        "1",
-        "0s",
-        "999ms",
-        "366d",
-        "1w",
-        "h",
-        "1.5h",
-        "-1h",
-        "18446744073709551615d",
-    ] {
+    for bad in ["", "1", "0s", "999ms", "366d", "1w", "h", "1.5h", "-1h", "18446744073709551615d"] {
         assert_eq!(segment_age(bad), None, "{bad}");
     }
 }
@@ -93,21 +44,8 @@ fn sizes_and_times_have_units_and_bounds() {
 fn sync_modes_are_three() {
     assert_eq!(sync("always"), Some(SyncMode::Always));
     assert_eq!(sync("os"), Some(SyncMode::Os));
-    assert_eq!(
-        sync("interval=50ms"),
-        Some(SyncMode::Interval(Duration::from_millis(50)))
-    );
-    for bad in [
-        "",
-        "Always",
-        "never",
-        "interval",
-        "interval=",
-        "interval=0ms",
-        "interval=50",
-        "interval=11s",
-        "50ms",
-    ] {
+    assert_eq!(sync("interval=50ms"), Some(SyncMode::Interval(Duration::from_millis(50))));
+    for bad in ["", "Always", "never", "interval", "interval=", "interval=0ms", "interval=50", "interval=11s", "50ms"] {
         assert_eq!(sync(bad), None, "{bad}");
     }
 }
@@ -128,19 +66,10 @@ fn rates_are_finite_and_bursts_positive() {
 
 #[test]
 fn networks_are_a_list_a_star_or_nothing() {
-    assert_eq!(
-        networks_text(&networks("10.1.2.3/8, ::1").unwrap()),
-        "10.0.0.0/8,::1/128"
-    );
+    assert_eq!(networks_text(&networks("10.1.2.3/8, ::1").unwrap()), "10.0.0.0/8,::1/128");
     assert_eq!(networks_text(&networks("*").unwrap()), "*");
     assert_eq!(networks(""), Some(Vec::new()));
-    for bad in [
-        "10.0.0.0/33",
-        "example.com",
-        "10.0.0.1,,10.0.0.2",
-        "10.0.0.1 10.0.0.2",
-        "*,10.0.0.1",
-    ] {
+    for bad in ["10.0.0.0/33", "example.com", "10.0.0.1,,10.0.0.2", "10.0.0.1 10.0.0.2", "*,10.0.0.1"] {
         assert_eq!(networks(bad), None, "{bad}");
     }
     assert_eq!(networks(&vec!["10.0.0.1"; 257].join(",")), None);
@@ -148,10 +77,7 @@ fn networks_are_a_list_a_star_or_nothing() {
 
 #[test]
 fn a_public_url_carries_no_secret_and_no_query() {
-    assert_eq!(
-        public_url("https://stats.example/hk/").unwrap().path(),
-        "/hk/"
-    );
+    assert_eq!(public_url("https://stats.example/hk/").unwrap().path(), "/hk/");
     for bad in [
         "",
         "stats.example",
