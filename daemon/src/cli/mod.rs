@@ -8,39 +8,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{self, Environment};
+use crate::config::Environment;
 
 pub(crate) mod args;
+mod client;
+mod error;
+mod goal;
+mod lookup;
+mod query;
+mod range;
 mod settings;
 mod show_config;
+mod site;
+#[cfg(test)]
+mod stub;
 mod table;
 
 use args::{Arguments, Command};
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The settings are not right.
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    /// The answer could not be printed.
-    #[error("cannot print the answer")]
-    Print(#[from] io::Error),
-}
-
-impl Error {
-    /// Whether the reader of the answer went away, as `| head` does: no failure of ours.
-    fn is_closed_pipe(&self) -> bool {
-        matches!(self, Error::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Error::Config(_) => ExitCode::from(2),
-            Error::Print(_) => ExitCode::FAILURE,
-        }
-    }
-}
+use error::Error;
 
 /// Parses the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
@@ -60,6 +45,9 @@ fn dispatch(command: Command, environment: &Environment) -> Result<ExitCode, Err
     let out = &mut io::stdout().lock();
     match command {
         Command::Config(arguments) => show_config::run(&arguments, environment, out)?,
+        Command::Site(arguments) => site::run(arguments, environment, out)?,
+        Command::Goal(arguments) => goal::run(arguments, environment, out)?,
+        Command::Query(arguments) => query::run(arguments, environment, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

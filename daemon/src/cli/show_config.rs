@@ -4,8 +4,8 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::Error;
 use super::args::ConfigArguments;
+use super::error::Error;
 use super::table;
 use crate::config::{Config, Environment, Setting};
 
@@ -40,7 +40,7 @@ mod tests {
     use crate::cli::args::{Arguments, Command};
 
     fn printed(line: &[&str], variables: &[(&str, &str)]) -> String {
-        let Command::Config(arguments) = Arguments::try_parse_from(line).unwrap().command;
+        let Command::Config(arguments) = Arguments::try_parse_from(line).unwrap().command else { panic!("config was asked for") };
         let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
         let mut out = Vec::new();
         run(&arguments, &environment, &mut out).unwrap();
