@@ -16,6 +16,7 @@ use super::settings::SettingFlags;
   hitkeepd serve --data-path /var/lib/hitkeepd
   hitkeepd site add shop.example --time-zone Europe/Berlin
   hitkeepd goal add signup --site shop.example
+  hitkeepd import events.ndjson.gz
   hitkeepd query goals --site shop.example --from 2026-03-01 --to 2026-03-31 --interval day
 
 Exit codes: 0 done, 1 failed, 2 the command line or the configuration is not right."
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Goal(GoalArguments),
     /// Ask for counts and names
     Query(QueryArguments),
+    /// Send files of events, one JSON object a line
+    Import(ImportArguments),
 }
 
 /// `hitkeepd config`.
@@ -270,6 +273,31 @@ pub(crate) enum Interval {
     Day,
     Week,
     Month,
+}
+
+/// `hitkeepd import`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each line is a JSON object with `name`, `timestamp` (RFC 3339) and `url` or --site; `properties`, `session_id`, `event_id`,
+`visitor_ip`, `user_agent` and `referrer` may follow. Lines with an `event_id` are stored once, however often they are sent:
+with them a broken import is simply run again. Without, a request repeated after a lost connection may store its lines twice.
+
+Examples:
+  hitkeepd import events.ndjson.gz
+  hitkeepd import --site shop.example january.ndjson february.ndjson
+  zstdcat events.ndjson.zst | hitkeepd import - --json
+
+Exit code 1 when a line was rejected or the import did not reach its end."
+)]
+pub(crate) struct ImportArguments {
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+    /// Files of events, plain or gzip; - is the standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Domain, host name or id of the site of lines that have no url
+    #[arg(long, value_name = "SITE")]
+    pub(crate) site: Option<String>,
 }
 
 #[cfg(test)]

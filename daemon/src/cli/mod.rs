@@ -14,6 +14,7 @@ pub(crate) mod args;
 mod client;
 mod error;
 mod goal;
+mod import;
 mod lookup;
 mod query;
 mod range;
@@ -48,6 +49,11 @@ fn dispatch(command: Command, environment: &Environment) -> Result<ExitCode, Err
         Command::Site(arguments) => site::run(arguments, environment, out)?,
         Command::Goal(arguments) => goal::run(arguments, environment, out)?,
         Command::Query(arguments) => query::run(arguments, environment, out)?,
+        Command::Import(arguments) => {
+            if !import::run(&arguments, environment, out)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
