@@ -3,6 +3,8 @@
 //! The page's `Origin` picks the site. The order of decisions is: limiter, origin, site, purpose, body, limits. Everything up to the
 //! purpose is decided before the body is read, so that a body for an unknown site is not even parsed.
 
+use std::borrow::Cow;
+
 use format::{Kind, Record, SiteId, Source, UnixMicros};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue, ORIGIN};
@@ -65,14 +67,13 @@ body! {
 /// What is known of a body's event before the body is read.
 struct Page<'a> {
     site: SiteId,
-    host: &'a str,
-    received: UnixMicros,
+    host: Cow<'a, str>,
     /// Keys the hash of page ids.
     secret: [u8; 16],
 }
 
 /// From a body to the record that is stored.
-type Read = fn(&[u8], &Page<'_>) -> Result<Submission, Fault>;
+type Read = fn(&[u8], &Page<'_>, UnixMicros) -> Result<Submission, Fault>;
 
 /// `POST /ingest/event`: 202 with the event's sequence when it is durable.
 pub(in crate::http) async fn event(connection: &Connection, request: Request<Incoming>) -> Answer {
@@ -94,42 +95,52 @@ async fn endpoint(connection: &Connection, request: Request<Incoming>, read: Rea
         Ok(accepted) => accepted,
         Err(error) => return error.answer(),
     };
-    let origin = headers.remove(ORIGIN).filter(|origin| !origin.as_bytes().trim_ascii().is_empty());
-    let accepted = accept(connection, &headers, origin.as_ref(), body, read).await;
-    let mut answer = accepted.unwrap_or_else(Error::answer);
+    let origin = headers.get(ORIGIN).and_then(copied);
+    let page = decide(connection, &headers, origin.as_ref());
+    headers.clear();
+    let mut answer = match page {
+        Ok(Some(page)) => accept(connection, body, headers, page, read).await.unwrap_or_else(Error::answer),
+        Ok(None) => dropped(),
+        Err(error) => error.answer(),
+    };
     cors::add(answer.headers_mut(), origin);
     answer
 }
 
-async fn accept(
-    connection: &Connection,
-    headers: &HeaderMap,
-    origin: Option<&HeaderValue>,
-    body: Incoming,
-    read: Read,
-) -> Result<Answer, Error> {
+/// An origin, if there is any text in it, apart from the request that it came in.
+fn copied(origin: &HeaderValue) -> Option<HeaderValue> {
+    let text = origin.as_bytes().trim_ascii();
+    HeaderValue::from_bytes(text).ok().filter(|origin| !origin.is_empty())
+}
+
+/// What is decided before the body is read. `None` for an event that is left out.
+fn decide<'a>(connection: &Connection, headers: &HeaderMap, origin: Option<&'a HeaderValue>) -> Result<Option<Page<'a>>, Error> {
     admit(connection, headers)?;
     let origin = origin.ok_or(Error::Invalid("Origin header is required"))?;
     let host = address::origin_host(origin.as_bytes()).ok_or(Error::Invalid("Invalid Origin header"))?;
     let state = &connection.state;
     let Some(site) = state.catalog.site_by_host(&host).map(|site| site.id) else {
-        return Ok(dropped());
+        return Ok(None);
     };
     if rules::is_speculative(headers) {
-        return Ok(dropped());
+        return Ok(None);
     }
     has_room(state)?;
-    let body = request_body::read(body, connection).await?;
-    let page = Page { site, host: &host, received: instant::now(), secret: state.secret };
-    let submission = read(&body, &page)?;
-    drop(body);
-    store(state, submission).await
+    Ok(Some(Page { site, host, secret: state.secret }))
 }
 
-fn read_event(body: &[u8], page: &Page<'_>) -> Result<Submission, Fault> {
+async fn accept(connection: &Connection, body: Incoming, headers: HeaderMap, page: Page<'_>, read: Read) -> Result<Answer, Error> {
+    let submission = {
+        let body = request_body::read(body, connection).await?;
+        read(&body, &page, instant::now())?
+    };
+    store(&connection.state, submission, headers).await
+}
+
+fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: EventBody<'_> = json::first_value(&text).map_err(bad_body)?;
-    let mut record = page.record(Kind::Event, body.age)?;
+    let mut record = page.record(Kind::Event, received, body.age)?;
     record.name = rules::name(Text::of(&body.name).unwrap_or_default())?;
     record.properties = body.properties.map_or(Ok(""), |properties| properties::check(properties.get()))?;
     record.session = rules::session(body.session.map(|id| id.0));
@@ -142,14 +153,14 @@ fn read_event(body: &[u8], page: &Page<'_>) -> Result<Submission, Fault> {
     submission(&record)
 }
 
-fn read_pageview(body: &[u8], page: &Page<'_>) -> Result<Submission, Fault> {
+fn read_pageview(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: PageviewBody<'_> = json::first_value(&text).map_err(bad_body)?;
     let campaign = Campaign::named(
         [&body.utm_source, &body.utm_medium, &body.utm_campaign, &body.utm_term, &body.utm_content].map(Text::of),
         Text::of(&body.qr),
     );
-    let mut record = page.record(Kind::Pageview, body.age)?;
+    let mut record = page.record(Kind::Pageview, received, body.age)?;
     record.session = rules::session(body.session.map(|id| id.0));
     record.page = rules::page(body.page.map(|id| id.0), page.secret);
     record.event_id = rules::event_id(Text::of(&body.event_id), "eid")?;
@@ -167,13 +178,13 @@ fn read_pageview(body: &[u8], page: &Page<'_>) -> Result<Submission, Fault> {
     submission(&record)
 }
 
-impl<'a> Page<'a> {
+impl Page<'_> {
     /// A record of this page, as old as the browser says.
-    fn record(&self, kind: Kind, age: Option<Number>) -> Result<Record<'a>, Fault> {
+    fn record(&self, kind: Kind, received: UnixMicros, age: Option<Number>) -> Result<Record<'_>, Fault> {
         let age_us = rules::age(age.map(|age| age.0))?;
-        let time = UnixMicros::new(self.received.micros() - age_us).unwrap_or(UnixMicros::MIN);
-        let mut record = Record::new(kind, Source::Browser, self.site, time, self.received);
-        record.host = rules::given(self.host);
+        let time = UnixMicros::new(received.micros() - age_us).unwrap_or(UnixMicros::MIN);
+        let mut record = Record::new(kind, Source::Browser, self.site, time, received);
+        record.host = rules::given(&self.host);
         Ok(record)
     }
 }

@@ -64,11 +64,12 @@ pub(in crate::http) async fn events(connection: &Connection, request: Request<In
 }
 
 async fn accept(connection: &Connection, request: Request<Incoming>) -> Result<Answer, Error> {
-    let (headers, body) = accepted(request)?;
+    let (mut headers, body) = accepted(request)?;
     admit(connection, &headers)?;
     let state = &*connection.state;
     let token = auth::identify(&state.catalog, &headers).ok_or(Error::Unauthorized)?;
     has_room(state)?;
+    headers.clear();
     let body = request_body::read_up_to(MAX_BODY_BYTES, body, connection).await?;
     let mut lines = Lines { state, token: &token, received: instant::now(), submission: Submission::new(), summary: Summary::default() };
     lines.read(&body)?;

@@ -16,7 +16,8 @@ use crate::http::error::BAD_BODY;
 
 /// The text of a body, with U+FFFD for bytes that are no UTF-8 and for halves of surrogate pairs. Borrowed when there are none.
 pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(body);
+    // Checked for what is nearly always so, because the lossy conversion is several times slower.
+    let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     match replace_unpaired(&text) {
         Some(replaced) => Cow::Owned(replaced),
         None => text,

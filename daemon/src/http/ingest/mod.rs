@@ -64,8 +64,8 @@ fn has_room(state: &State) -> Result<(), Error> {
     if state.appender.is_full() { Err(Error::QueueFull) } else { Ok(()) }
 }
 
-/// Stores one event and answers when it is durable.
-async fn store(state: &State, submission: Submission) -> Result<Answer, Error> {
+/// Stores one event and answers when it is durable. The answer's headers go into `headers`, which is empty.
+async fn store(state: &State, submission: Submission, mut headers: HeaderMap) -> Result<Answer, Error> {
     let outcome = state.appender.submit_one(submission).map_err(|_| Error::QueueFull)?.await;
     let (sequence, durable, duplicate) = match outcome {
         Outcome::Stored { sequence, durable } => (sequence, durable, false),
@@ -74,7 +74,6 @@ async fn store(state: &State, submission: Submission) -> Result<Answer, Error> {
         Outcome::Unknown => return Err(Error::OutcomeUnknown),
         Outcome::Stopping => return Err(Error::NotReady),
     };
-    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(SEQUENCE, HeaderValue::from(sequence.value()));
     if duplicate {
         headers.insert(DUPLICATE, TRUE);
@@ -86,6 +85,10 @@ async fn store(state: &State, submission: Submission) -> Result<Answer, Error> {
 }
 
 /// Splits a request whose method and isolation were checked.
+///
+/// A handler decides by the headers, clears them before it waits, and gives the map to [`store`]. hyper listens for the client's going
+/// away while a handler waits; as long as a header or a body lives, the buffer it came in is in use, and hyper needs a new one for
+/// every request. The cleared map goes back to hyper with the answer, for the next request.
 fn accepted(request: Request<Incoming>) -> Result<(HeaderMap, Incoming), Error> {
     isolate(request.headers())?;
     only_post(request.method())?;

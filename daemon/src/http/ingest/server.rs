@@ -81,16 +81,18 @@ pub(in crate::http) async fn pageview(connection: &Connection, request: Request<
 }
 
 async fn accept(connection: &Connection, request: Request<Incoming>, read: Read) -> Result<Answer, Error> {
-    let (headers, body) = accepted(request)?;
+    let (mut headers, body) = accepted(request)?;
     admit(connection, &headers)?;
     let state = &*connection.state;
     let token = auth::identify(&state.catalog, &headers).ok_or(Error::Unauthorized)?;
     has_room(state)?;
-    let body = request_body::read(body, connection).await?;
-    let read = read(&body, &Sender { state, token: &token, received: instant::now() })?;
-    drop((body, token));
-    match read {
-        Some(submission) => store(state, submission).await,
+    headers.clear();
+    let submission = {
+        let body = request_body::read(body, connection).await?;
+        read(&body, &Sender { state, token: &token, received: instant::now() })?
+    };
+    match submission {
+        Some(submission) => store(state, submission, headers).await,
         None => Ok(dropped()),
     }
 }
