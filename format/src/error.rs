@@ -45,6 +45,44 @@ pub enum Error {
         /// What was wrong with the bytes.
         source: Corruption,
     },
+    /// A file that must be there is not: something else removed it. It is not made anew, because what it said would be forgotten.
+    #[error("{} is missing from a data directory that is in use", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More bytes than the format allows: of a change, or of a whole file.
+    #[error("{} bytes in {} are above the limit of {max_bytes}", len_bytes, path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// How many there are, or would be.
+        len_bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// Another process has the data directory open.
+    #[error("data directory {} is in use by {}", path.display(), holder.map_or("another process".to_owned(), |pid| format!("process {pid}")))]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+        /// Its process id, if it could be read.
+        holder: Option<u32>,
+    },
+    /// The data directory is on a file system whose locks and mappings do not hold between machines.
+    #[error("data directory {} is on a network file system ({kind}); use a local disk", path.display())]
+    NetworkFileSystem {
+        /// The data directory.
+        path: PathBuf,
+        /// Which one.
+        kind: &'static str,
+    },
+    /// What is written to a file of this directory does not show in a mapping of it.
+    #[error("data directory {} is on a file system where mappings do not show what is written; use another one", path.display())]
+    Incoherent {
+        /// The data directory.
+        path: PathBuf,
+    },
 }
 
 impl Error {
@@ -82,6 +120,17 @@ pub enum Corruption {
         /// The newest this program reads.
         known: u32,
     },
+    /// The file is shorter than it says it was synced with: something else cut it.
+    #[error("cut short: {len_bytes} bytes long instead of at least {durable_len}")]
+    CutShort {
+        /// The file's length.
+        len_bytes: u64,
+        /// The length that its last frame, or its header, names.
+        durable_len: u64,
+    },
+    /// A proof frame was written for other bytes than those that stand before it.
+    #[error("the change is not the one that was proven")]
+    Proof,
     /// The checksum of the header does not match.
     #[error("header checksum does not match")]
     Header,

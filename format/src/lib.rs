@@ -11,6 +11,7 @@ pub mod frame;
 pub mod fs;
 pub mod log;
 pub mod map;
+pub mod paired;
 pub mod record;
 mod sync;
 pub mod terms;
