@@ -48,3 +48,68 @@ fn flag(setting: &Description) -> Arg {
         None => flag,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use crate::cli::args::Arguments;
+    use crate::config::{Description, SETTINGS};
+
+    const PAGE: &str = include_str!("../../../docs/configuration.md");
+
+    /// The cells of the table rows that begin with a flag, by that flag.
+    fn documented(section: &str) -> Vec<Vec<&'static str>> {
+        let from = PAGE.find(section).unwrap() + section.len();
+        let section = PAGE[from..].split("\n## ").next().unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| `--"));
+        rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
+    }
+
+    fn in_code(names: impl IntoIterator<Item = String>) -> String {
+        names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The long flags of a command that are its own and not clap's.
+    fn flags(path: &[&str]) -> BTreeSet<String> {
+        let command = path.iter().fold(Arguments::command(), |command, name| command.find_subcommand(name).unwrap().clone());
+        command.get_arguments().filter_map(|flag| flag.get_long()).filter(|name| *name != "help").map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_page_describes_every_setting_as_help_does() {
+        let rows = documented("\n## Settings\n");
+        assert_eq!(rows.len(), SETTINGS.len());
+        let command = Arguments::command();
+        let command = command.find_subcommand("config").unwrap();
+        for (row, setting) in rows.iter().zip(&SETTINGS) {
+            let Description { name, older, default, allowed, meaning, .. } = setting;
+            let flags = [Some(*name), *older].into_iter().flatten().map(|name| format!("--{name}"));
+            let variables = [Some(setting.variable()), setting.older_variable()].into_iter().flatten();
+            let default = default.map(|default| format!("`{default}`")).unwrap_or_default();
+            assert_eq!(row, &[in_code(flags), in_code(variables), default, (*allowed).to_owned(), (*meaning).to_owned()]);
+
+            let flag = command.get_arguments().find(|flag| flag.get_long() == Some(name)).unwrap();
+            let help = flag.get_help().unwrap().to_string();
+            assert!(help.starts_with(meaning) && help.ends_with(&format!("[env: {}]", setting.variable())), "{help}");
+            assert_eq!(help.contains("[default: "), !row[2].is_empty(), "{help}");
+            assert_eq!(flag.get_visible_aliases().unwrap_or_default(), older.iter().copied().collect::<Vec<_>>());
+        }
+        let documented = rows.iter().zip(&SETTINGS).map(|(_, setting)| setting.name.to_owned());
+        assert_eq!(flags(&["config"]), documented.chain(["config", "json"].map(str::to_owned)).collect());
+    }
+
+    #[test]
+    fn the_page_names_every_flag_of_the_connection() {
+        let rows = documented("\n## The command line as a client\n");
+        let documented: BTreeSet<String> = rows.iter().map(|row| row[0].trim_matches('`').trim_start_matches("--").to_owned()).collect();
+        for command in ["site", "goal", "query"] {
+            assert_eq!(flags(&[command]), documented, "{command}");
+        }
+        assert!(flags(&["import"]).is_superset(&documented));
+    }
+}
