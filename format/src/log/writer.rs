@@ -80,16 +80,18 @@ impl LogWriter {
     pub fn create(fs: &dyn FileSystem, dir: &Path, header: LogHeader, options: LogOptions) -> Result<LogWriter, Error> {
         let path = dir.join(header.id.file_name());
         let header = LogHeader { durable_len: options.step_bytes.max(HEADER_LEN_BYTES as u64), ..header };
-        let file = fs.create(&path).map_err(Error::io("create", &path))?;
+        let refused = |source| match growth::is_full(&source) {
+            true => Error::Full { path: path.clone(), source },
+            false => Error::Io { operation: "create", path: path.clone(), source },
+        };
+        // No inode left is no space as well.
+        let file = fs.create(&path).map_err(refused)?;
         let mut first = vec![0; usize::try_from(header.durable_len).expect("a step fits into memory")];
         first[..HEADER_LEN_BYTES].copy_from_slice(&header.encode());
         if let Err(source) = write_all_at(&*file, &first, 0) {
             // Nothing names this file yet. If even this fails, the next start finds it unnamed and removes it.
             let _ = fs.remove(&path);
-            return Err(match growth::is_full(&source) {
-                true => Error::Full { path, source },
-                false => Error::Io { operation: "create", path, source },
-            });
+            return Err(refused(source));
         }
         file.sync_data().map_err(Error::io("sync", &path))?;
         fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
