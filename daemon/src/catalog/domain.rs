@@ -8,21 +8,29 @@ const MAX_DOMAIN_BYTES: usize = 253;
 /// The longest label of a host name, in bytes.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Why text is no domain; the messages are those of the wire contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why text is no domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DomainError {
     /// Empty, or white space only.
-    #[error("Domain is required")]
     Missing,
     /// Written like a URL.
-    #[error("Domain must not contain protocol (http:// or https://)")]
     Protocol,
     /// Begins with `www.`, which is taken off every host before it is compared.
-    #[error("Domain must not start with 'www.' (we track subdomains automatically)")]
     Www,
     /// Not two or more labels of letters, digits and hyphens under an alphabetic top level, at most 253 bytes.
-    #[error("Invalid domain format (e.g. example.com)")]
     Malformed,
+}
+
+impl DomainError {
+    /// What a client is told, in the words of the wire contract.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            DomainError::Missing => "Domain is required",
+            DomainError::Protocol => "Domain must not contain protocol (http:// or https://)",
+            DomainError::Www => "Domain must not start with 'www.' (we track subdomains automatically)",
+            DomainError::Malformed => "Invalid domain format (e.g. example.com)",
+        }
+    }
 }
 
 /// Trims and lowers `text` and checks that it is a domain.

@@ -13,20 +13,36 @@ pub(crate) const MAX_GOAL_NAME_BYTES: usize = 256;
 pub(crate) const MAX_GOAL_VALUE_BYTES: usize = 4096;
 
 /// Why a site cannot be as a client asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SiteError {
     /// The domain is none.
-    #[error(transparent)]
-    Domain(#[from] DomainError),
+    Domain(DomainError),
     /// A host name is none, by the rules for domains.
-    #[error("Invalid hostname")]
     Hostname,
     /// More host names than [`MAX_HOSTNAMES`].
-    #[error("hostnames must be at most {MAX_HOSTNAMES}")]
     TooManyHostnames,
     /// The zone is not in the time zone database.
-    #[error("Invalid time_zone")]
     TimeZone,
+}
+
+impl SiteError {
+    /// What a client is told.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            SiteError::Domain(error) => error.sentence(),
+            SiteError::Hostname => "Invalid hostname in hostnames (e.g. shop.example.com)",
+            SiteError::TooManyHostnames => "hostnames must be at most 100",
+            SiteError::TimeZone => "Invalid time_zone (e.g. Europe/Berlin)",
+        }
+    }
+}
+
+const _: () = assert!(MAX_HOSTNAMES == 100, "the sentence names it");
+
+impl From<DomainError> for SiteError {
+    fn from(error: DomainError) -> SiteError {
+        SiteError::Domain(error)
+    }
 }
 
 /// Checks a site's host names: lowered, each once, without the domain itself.
@@ -48,14 +64,13 @@ pub(crate) fn hostnames(domain: &str, names: &[String]) -> Result<Vec<String>, S
     Ok(hostnames)
 }
 
-/// Checks the name of a time zone.
+/// Checks the name of a time zone, and gives it as the time zone database spells it.
 ///
 /// # Errors
 ///
 /// [`SiteError::TimeZone`].
 pub(crate) fn time_zone(name: &str) -> Result<String, SiteError> {
-    jiff::tz::TimeZone::get(name).map_err(|_| SiteError::TimeZone)?;
-    Ok(name.to_owned())
+    query::Zone::parse(name).map(|zone| zone.name().to_owned()).map_err(|_| SiteError::TimeZone)
 }
 
 /// A goal's name, kind or value is missing, unknown or too long. The message is that of the wire contract.

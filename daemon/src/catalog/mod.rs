@@ -62,22 +62,20 @@ pub(crate) struct By {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     /// Another site has this domain or host name, or the identity is or was in use.
-    #[error("{0} is already in use")]
-    Taken(String),
+    #[error("the name or identity is already in use")]
+    Taken,
     /// There is no such site.
     #[error("no such site")]
     UnknownSite,
     /// There is no such goal on this site.
     #[error("no such goal")]
     UnknownGoal,
-    /// There are as many as there may be.
-    #[error("there may be at most {limit} {what}")]
-    TooMany {
-        /// Sites, or goals of a site.
-        what: &'static str,
-        /// The bound.
-        limit: usize,
-    },
+    /// There are [`MAX_SITES`] sites.
+    #[error("there may be at most {MAX_SITES} sites")]
+    TooManySites,
+    /// The site has [`MAX_GOALS`] goals.
+    #[error("a site may have at most {MAX_GOALS} goals")]
+    TooManyGoals,
     /// No space is left; the same change may be tried later.
     #[error("no space left for the change")]
     DiskFull,
@@ -167,7 +165,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Taken`], [`Refusal::TooMany`], [`Refusal::DiskFull`], [`Refusal::Failed`].
+    /// [`Refusal::Taken`], [`Refusal::TooManySites`], [`Refusal::DiskFull`], [`Refusal::Failed`].
     pub(crate) fn create_site(
         &self,
         id: Option<SiteId>,
@@ -179,7 +177,7 @@ impl Catalog {
         let mut writer = self.writer()?;
         let contents = self.contents();
         if contents.sites().count() >= MAX_SITES {
-            return Err(Refusal::TooMany { what: "sites", limit: MAX_SITES });
+            return Err(Refusal::TooManySites);
         }
         let id = match id {
             Some(id) => unused(&contents, Uuid::from_bytes(id.bytes()))?,
@@ -230,13 +228,13 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`Refusal::UnknownSite`], [`Refusal::Taken`], [`Refusal::TooMany`], [`Refusal::DiskFull`], [`Refusal::Failed`].
+    /// [`Refusal::UnknownSite`], [`Refusal::Taken`], [`Refusal::TooManyGoals`], [`Refusal::DiskFull`], [`Refusal::Failed`].
     pub(crate) fn create_goal(&self, site_id: SiteId, id: Option<Uuid>, draft: GoalDraft, by: By) -> Result<Goal, Refusal> {
         let mut writer = self.writer()?;
         let contents = self.contents();
         contents.site(site_id).ok_or(Refusal::UnknownSite)?;
         if contents.goals(site_id).len() >= MAX_GOALS {
-            return Err(Refusal::TooMany { what: "goals a site", limit: MAX_GOALS });
+            return Err(Refusal::TooManyGoals);
         }
         let id = match id {
             Some(id) => unused(&contents, id)?,
@@ -323,10 +321,10 @@ impl Catalog {
 }
 
 fn unused(contents: &Contents, id: Uuid) -> Result<Uuid, Refusal> {
-    if contents.knows(id) { Err(Refusal::Taken(id.to_string())) } else { Ok(id) }
+    if contents.knows(id) { Err(Refusal::Taken) } else { Ok(id) }
 }
 
 fn ensure_hosts_free(contents: &Contents, site: &Site) -> Result<(), Refusal> {
-    let taken = hosts(site).find(|host| contents.site_by_host(host).is_some_and(|other| other.id != site.id));
-    taken.map_or(Ok(()), |host| Err(Refusal::Taken(host.clone())))
+    let leads_elsewhere = |host: &String| contents.site_by_host(host).is_some_and(|other| other.id != site.id);
+    if hosts(site).any(leads_elsewhere) { Err(Refusal::Taken) } else { Ok(()) }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Site {
 }
 
 /// What a goal counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum GoalKind {
     /// Events of a name.
