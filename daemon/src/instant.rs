@@ -37,13 +37,20 @@ impl Written {
 
     /// The first microsecond that is not before it; the end of time where there is none.
     pub(crate) fn ceil(self) -> UnixMicros {
-        if self.exact { self.floor } else { just_after(self.floor) }
+        if self.exact { self.floor } else { later(self.floor, 1) }
     }
 }
 
-/// The microsecond behind `instant`; the end of time where there is none.
-pub(crate) fn just_after(instant: UnixMicros) -> UnixMicros {
-    UnixMicros::new(instant.micros() + 1).unwrap_or(UnixMicros::MAX)
+impl From<UnixMicros> for Written {
+    fn from(floor: UnixMicros) -> Written {
+        Written { floor, exact: true }
+    }
+}
+
+/// The instant `micros` later, or earlier; the nearest end of time where there is none.
+pub(crate) fn later(instant: UnixMicros, micros: i64) -> UnixMicros {
+    let end = if micros < 0 { UnixMicros::MIN } else { UnixMicros::MAX };
+    instant.micros().checked_add(micros).and_then(UnixMicros::new).unwrap_or(end)
 }
 
 /// Reads RFC 3339 as the contract wants it: upper-case `T` and `Z`, any offset, any fraction, a calendar day that exists.
