@@ -14,7 +14,9 @@ mod health;
 mod http;
 mod instant;
 mod limiter;
+mod question;
 mod secret;
+mod store;
 mod telemetry;
 
 fn main() -> ExitCode {

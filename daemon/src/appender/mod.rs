@@ -9,12 +9,56 @@
 //! * sequences are given out by this thread alone, in commit order: unique, increasing, never reused;
 //! * what waits is bounded in bytes; a full queue refuses before any work is done.
 //!
-//! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in).
+//! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in), [`committer`] (the thread).
 
-#[cfg(test)]
-pub(crate) mod double;
+mod committer;
 mod queue;
 mod submission;
 
+#[cfg(test)]
+pub(crate) mod double;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use self::committer::Committer;
+pub(crate) use self::committer::{Logs, Policy, Recovered};
 pub(crate) use self::queue::Appender;
 pub(crate) use self::submission::{Busy, Outcome, Submission};
+use crate::health::Health;
+use crate::store::Store;
+
+/// Starts the committer on a thread of its own. The thread ends after [`Appender::stop`], and after a failure, which is then in
+/// `health`.
+///
+/// # Errors
+///
+/// If the system refuses a thread.
+pub(crate) fn start(
+    recovered: Recovered,
+    logs: Box<dyn Logs>,
+    store: Arc<Store>,
+    health: Arc<Health>,
+    policy: Policy,
+) -> std::io::Result<(Appender, JoinHandle<()>)> {
+    let (appender, queue) = queue::queue();
+    let committer = Committer::new(queue, logs, recovered, store, health, policy);
+    let thread = thread::Builder::new().name("appender".to_owned()).spawn(move || {
+        let _abort = AbortOnPanic;
+        committer.run();
+    })?;
+    Ok((appender, thread))
+}
+
+/// A committer that panicked halfway would leave clients waiting and nobody appending: the next start recovers, so the process ends.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
+    }
+}

@@ -106,8 +106,10 @@ impl Appender {
             self.waiting.0.fetch_sub(cost, Ordering::Relaxed);
             return Err(Busy);
         }
-        // Without a committer the request is dropped here, and its future says that the daemon ends.
-        let _ = self.queue.send(Work::Store(Request { submission, reply }));
+        if self.queue.send(Work::Store(Request { submission, reply })).is_err() {
+            // Without a committer the request is dropped here, and its future says that the daemon ends.
+            self.waiting.0.fetch_sub(cost, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

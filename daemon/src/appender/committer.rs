@@ -1,0 +1,405 @@
+//! The committer's thread: what it does with a batch, and when it does something without being asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use format::{ByteOffset, LogWriter, Record, Sequence, SiteId};
+use query::ActiveWriter;
+
+use super::queue::{Queue, Request, Work};
+use super::submission::Outcome;
+use crate::config::SyncMode;
+use crate::health::Health;
+use crate::instant;
+use crate::store::Store;
+
+/// The most bytes of records in one batch: a sync of more would delay every answer in it, and one of less would waste syncs.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long nothing must have come before the last batch is proven by another commit frame.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Rotation by age needs this much in the log; smaller ones wait for a day, or every quiet hour would leave a file.
+const MIN_AGED_BYTES: u64 = 1024 * 1024;
+
+/// The age at which a log of any size is rotated.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When the committer syncs and rotates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// When answers may leave.
+    pub(crate) sync: SyncMode,
+    /// The length at which a log is closed.
+    pub(crate) segment_bytes: u64,
+    /// The age at which one of some size is closed.
+    pub(crate) segment_age: Duration,
+}
+
+/// Where the next log comes from: the data directory, and in tests one in memory.
+pub(crate) trait Logs: Send {
+    /// Notes that the log ends here, synced, and creates the one after it.
+    ///
+    /// # Errors
+    ///
+    /// [`format::Error::Full`] if there is no space: the log stays open and is asked about again. Anything else is final.
+    fn next(&mut self, ended: &LogWriter) -> Result<LogWriter, format::Error>;
+}
+
+/// The one committer and everything it owns.
+pub(super) struct Committer {
+    queue: Queue,
+    logs: Box<dyn Logs>,
+    log: LogWriter,
+    opened: Instant,
+    index: ActiveWriter,
+    /// Of the unsealed logs before this one, for the ids in them.
+    earlier: Vec<ActiveWriter>,
+    store: Arc<Store>,
+    health: Arc<Health>,
+    policy: Policy,
+    /// Taken and not answered, oldest first; and the outcomes of all their records, one after the other.
+    requests: Vec<Request>,
+    outcomes: Vec<Outcome>,
+    /// The requests of `requests` and the outcomes that an earlier batch appended and no sync has covered yet.
+    held: Held,
+    /// A request that did not fit into the batch before it.
+    carried: Option<Request>,
+    /// Where the records of the batch stand.
+    offsets: Vec<ByteOffset>,
+    /// When the interval of the oldest answer that is held ends.
+    sync_at: Option<Instant>,
+    /// When the last batch is to be proven, if it is not.
+    prove_at: Option<Instant>,
+}
+
+/// How many requests and outcomes wait for a sync.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    requests: usize,
+    outcomes: usize,
+}
+
+/// What the committer is given at the start.
+pub(crate) struct Recovered {
+    /// The log to go on with.
+    pub(crate) log: LogWriter,
+    /// Its index.
+    pub(crate) index: ActiveWriter,
+    /// The indexes of the unsealed logs before it.
+    pub(crate) earlier: Vec<ActiveWriter>,
+}
+
+/// Whether to go on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Work,
+    Stop,
+}
+
+impl Committer {
+    pub(super) fn new(
+        queue: Queue,
+        logs: Box<dyn Logs>,
+        recovered: Recovered,
+        store: Arc<Store>,
+        health: Arc<Health>,
+        policy: Policy,
+    ) -> Committer {
+        let Recovered { log, index, earlier } = recovered;
+        Committer {
+            queue,
+            logs,
+            log,
+            opened: Instant::now(),
+            index,
+            earlier,
+            store,
+            health,
+            policy,
+            requests: Vec::new(),
+            outcomes: Vec::new(),
+            held: Held::default(),
+            carried: None,
+            offsets: Vec::new(),
+            sync_at: None,
+            prove_at: None,
+        }
+    }
+
+    /// Commits until it is told to stop, or fails for good. A failure is on the log, in the health, and answered.
+    pub(super) fn run(mut self) {
+        if let Err(error) = self.serve() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the log takes no more events: the daemon ends");
+            // Not ready before the first answer: whoever is told that the outcome is unknown finds the daemon ending.
+            self.health.fail("the log cannot be written".to_owned());
+            self.answer_all(|_| Outcome::Unknown);
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), format::Error> {
+        while self.take()? == Next::Work {
+            self.keep_time()?;
+        }
+        self.sync()?;
+        self.answer_all(|outcome| outcome);
+        match self.log.prove(instant::now(), true) {
+            // Without space for a last frame the next start repairs what needs none.
+            Err(format::Error::Full { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Waits for work and commits it.
+    fn take(&mut self) -> Result<Next, format::Error> {
+        let work = match self.carried.take() {
+            Some(request) => Work::Store(request),
+            None => match self.wait() {
+                Ok(work) => work,
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::Work),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Next::Stop),
+            },
+        };
+        let Work::Store(first) = work else { return Ok(Next::Stop) };
+        let next = self.collect(first);
+        self.commit()?;
+        Ok(next)
+    }
+
+    fn wait(&self) -> Result<Work, RecvTimeoutError> {
+        let due = [self.sync_at, self.prove_at, self.rotate_at()].into_iter().flatten().min();
+        match due {
+            Some(due) => self.queue.work.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => self.queue.work.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Takes what waits, up to the bound of a batch; at least `first`.
+    fn collect(&mut self, first: Request) -> Next {
+        let mut bytes = first.submission.len_bytes();
+        self.requests.push(first);
+        while let Ok(work) = self.queue.work.try_recv() {
+            let Work::Store(request) = work else { return Next::Stop };
+            bytes += request.submission.len_bytes();
+            if bytes > BATCH_BYTES {
+                self.carried = Some(request);
+                break;
+            }
+            self.requests.push(request);
+        }
+        Next::Work
+    }
+
+    /// Appends the requests that are not held yet as one batch, and answers or holds them.
+    fn commit(&mut self) -> Result<(), format::Error> {
+        if self.is_rotation_due() && !self.rotate()? {
+            self.refuse();
+            return Ok(());
+        }
+        let first = self.log.next_sequence();
+        self.encode(first);
+        if !self.offsets.is_empty() {
+            match self.log.append(instant::now()) {
+                Ok(_) => {}
+                Err(error @ format::Error::Full { .. }) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no space for events");
+                    self.take_back(first);
+                    self.offsets.clear();
+                }
+                Err(error) => return Err(error),
+            }
+            self.extend_index(first);
+        }
+        self.held = Held { requests: self.requests.len(), outcomes: self.outcomes.len() };
+        match self.policy.sync {
+            SyncMode::Always => self.settle(),
+            SyncMode::Interval(_) if self.log.is_synced() => {
+                self.answer_all(|outcome| outcome);
+                Ok(())
+            }
+            SyncMode::Interval(interval) => {
+                self.sync_at.get_or_insert_with(|| Instant::now() + interval);
+                Ok(())
+            }
+            SyncMode::Os => {
+                self.index.publish(self.log.end());
+                self.answer_all(not_durable);
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts the new records into the open batch and finds the outcome of each.
+    fn encode(&mut self, first: Sequence) {
+        let Committer { requests, outcomes, offsets, log, index, earlier, held, .. } = self;
+        // Ids within this batch, which the index does not hold yet. Allocates with the first one.
+        let mut ids: HashMap<(SiteId, &str), Sequence> = HashMap::new();
+        let mut next = first;
+        offsets.clear();
+        for (bytes, has_id) in requests[held.requests..].iter().flat_map(|request| request.submission.iter()) {
+            if has_id {
+                let record = Record::decode(bytes).expect("a submission holds encoded records");
+                let id = record.event_id.expect("the submission says that it has an id");
+                let stored = index.first_with_id(record.site, id);
+                let stored = stored.or_else(|| earlier.iter().rev().find_map(|log| log.first_with_id(record.site, id)));
+                if let Some(sequence) = stored.or_else(|| ids.get(&(record.site, id)).copied()) {
+                    outcomes.push(Outcome::Duplicate { sequence, durable: true });
+                    continue;
+                }
+                ids.insert((record.site, id), next);
+            }
+            offsets.push(log.push(bytes));
+            outcomes.push(Outcome::Stored { sequence: next, durable: true });
+            next = next.after(1);
+        }
+    }
+
+    /// The batch was refused for lack of space: what was new in it is not stored, nor is what repeated something new.
+    fn take_back(&mut self, first: Sequence) {
+        for outcome in &mut self.outcomes[self.held.outcomes..] {
+            if let Outcome::Stored { sequence, .. } | Outcome::Duplicate { sequence, .. } = *outcome
+                && sequence >= first
+            {
+                *outcome = Outcome::DiskFull;
+            }
+        }
+    }
+
+    /// Pushes the rows of the batch that was just appended.
+    fn extend_index(&mut self, first: Sequence) {
+        let records = self.requests[self.held.requests..].iter().flat_map(|request| request.submission.iter());
+        let stored = records
+            .zip(&self.outcomes[self.held.outcomes..])
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Stored { .. }))
+            .map(|((bytes, _), _)| bytes);
+        let mut sequence = first;
+        for (bytes, offset) in stored.zip(&self.offsets) {
+            let record = Record::decode(bytes).expect("a submission holds encoded records");
+            self.index.push(sequence, *offset, &record);
+            sequence = sequence.after(1);
+        }
+        if sequence > first {
+            self.prove_at = (self.policy.sync != SyncMode::Os).then(|| Instant::now() + IDLE);
+        }
+    }
+
+    /// Answers the batch at hand without appending it: there is no space for the log it belongs into.
+    fn refuse(&mut self) {
+        let records: usize = self.requests[self.held.requests..].iter().map(|request| request.submission.len()).sum();
+        self.outcomes.extend(std::iter::repeat_n(Outcome::DiskFull, records));
+        if self.held.requests == 0 {
+            self.answer_all(|outcome| outcome);
+        } else {
+            self.held = Held { requests: self.requests.len(), outcomes: self.outcomes.len() };
+        }
+    }
+
+    /// Syncs what was appended and lets readers see it.
+    fn sync(&mut self) -> Result<(), format::Error> {
+        if !self.log.is_synced() {
+            self.log.sync()?;
+        }
+        self.index.publish(self.log.end());
+        Ok(())
+    }
+
+    /// Syncs what was appended, lets readers see it, and answers.
+    fn settle(&mut self) -> Result<(), format::Error> {
+        self.sync()?;
+        self.answer_all(|outcome| outcome);
+        Ok(())
+    }
+
+    fn answer_all(&mut self, tell: impl Fn(Outcome) -> Outcome) {
+        // A batch that failed before its outcomes were found has none; `tell` then makes all of them unknown.
+        let records: usize = self.requests.iter().map(|request| request.submission.len()).sum();
+        self.outcomes.resize(records, Outcome::Unknown);
+        for outcome in &mut self.outcomes {
+            *outcome = tell(*outcome);
+        }
+        let mut outcomes = self.outcomes.as_slice();
+        for request in self.requests.drain(..) {
+            let (these, rest) = outcomes.split_at(request.submission.len());
+            outcomes = rest;
+            self.queue.done(&request.submission);
+            request.reply.send(these);
+        }
+        self.outcomes.clear();
+        self.held = Held::default();
+        self.sync_at = None;
+    }
+
+    /// Does what is due by the clock.
+    fn keep_time(&mut self) -> Result<(), format::Error> {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
+        if is_due(self.sync_at) {
+            self.settle()?;
+        }
+        if is_due(self.prove_at) {
+            self.prove()?;
+        }
+        if is_due(self.rotate_at()) {
+            self.settle()?;
+            if !self.rotate()? {
+                // Try again in an hour rather than in a loop; a batch that needs space finds out by itself.
+                self.opened += Duration::from_secs(60 * 60);
+            }
+        }
+        Ok(())
+    }
+
+    fn prove(&mut self) -> Result<(), format::Error> {
+        self.prove_at = None;
+        match self.log.prove(instant::now(), false) {
+            Err(format::Error::Full { .. }) => {}
+            other => other?,
+        }
+        self.settle()
+    }
+
+    fn is_rotation_due(&self) -> bool {
+        self.log.end().value() >= self.policy.segment_bytes
+    }
+
+    /// When the log is old enough to be closed; never while it is empty.
+    fn rotate_at(&self) -> Option<Instant> {
+        let is_aged = self.log.end().value() >= MIN_AGED_BYTES;
+        let age = if is_aged { self.policy.segment_age } else { self.policy.segment_age.max(DAY) };
+        (self.index.rows() > 0).then(|| self.opened + age)
+    }
+
+    /// Goes on in a new log; `false` if there is no space for one.
+    fn rotate(&mut self) -> Result<bool, format::Error> {
+        if !self.log.is_synced() {
+            // What is held was appended to the log that ends here.
+            self.log.sync()?;
+            self.index.publish(self.log.end());
+        }
+        let log = match self.logs.next(&self.log) {
+            Ok(log) => log,
+            Err(error @ format::Error::Full { .. }) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no space for a new log");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        tracing::info!(log = %log.id(), first_sequence = log.next_sequence().value(), "a new log");
+        let (writer, index) = ActiveWriter::new(Arc::clone(log.reader()));
+        self.store.add(index);
+        self.earlier.push(std::mem::replace(&mut self.index, writer));
+        self.log = log;
+        self.opened = Instant::now();
+        self.prove_at = None;
+        Ok(true)
+    }
+}
+
+fn not_durable(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Stored { sequence, .. } => Outcome::Stored { sequence, durable: false },
+        Outcome::Duplicate { sequence, .. } => Outcome::Duplicate { sequence, durable: false },
+        other => other,
+    }
+}

@@ -1,0 +1,284 @@
+//! The committer on a file system in memory that forgets what was not synced, fills up, and fails.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use format::fs::FileSystem;
+use format::fs::double::{Fault, FaultKind, MemFs, Op};
+use format::log::recovery::recover;
+use format::{Kind, LogHeader, LogId, LogOptions, LogWriter, Record, Sequence, SiteId, Source, UnixMicros};
+use query::{ActiveIndex, ActiveWriter};
+
+use super::*;
+use crate::config::SyncMode;
+use crate::question::Pool;
+
+const SITE: SiteId = SiteId::new([1; 16]);
+const DIR: &str = "/logs";
+
+/// Small steps, so that growth is met within a few batches.
+const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 26, step_bytes: 4096 };
+
+fn header(id: LogId, base_sequence: Sequence) -> LogHeader {
+    LogHeader { id, salt: [7; 16], epoch: [9; 16], base_sequence, created: UnixMicros::EPOCH, durable_len: 0 }
+}
+
+fn record(id: Option<&'static str>) -> Record<'static> {
+    let mut record = Record::new(Kind::Event, Source::Server, SITE, UnixMicros::EPOCH, UnixMicros::EPOCH);
+    record.name = "signup";
+    record.event_id = id;
+    record
+}
+
+fn one(id: Option<&'static str>) -> Submission {
+    Submission::of(&record(id)).unwrap()
+}
+
+/// One that does not fit into what is prepared, so that the log has to grow.
+fn big(ids: &[Option<&'static str>]) -> Submission {
+    let properties = format!("{{\"p\":\"{}\"}}", "x".repeat(20_000));
+    let mut submission = Submission::new();
+    ids.iter().for_each(|id| submission.push(&Record { properties: &properties, ..record(*id) }).unwrap());
+    submission
+}
+
+fn many(ids: &[Option<&'static str>]) -> Submission {
+    let mut submission = Submission::new();
+    ids.iter().for_each(|id| submission.push(&record(*id)).unwrap());
+    submission
+}
+
+/// Logs in a folder, without a manifest.
+struct Folder {
+    fs: MemFs,
+    next: LogId,
+}
+
+impl Folder {
+    fn create(&mut self, base: Sequence) -> Result<LogWriter, format::Error> {
+        let log = LogWriter::create(&self.fs, Path::new(DIR), header(self.next, base), OPTIONS)?;
+        self.next = self.next.next();
+        Ok(log)
+    }
+}
+
+impl Logs for Folder {
+    fn next(&mut self, ended: &LogWriter) -> Result<LogWriter, format::Error> {
+        assert!(ended.is_synced(), "a log is closed after its sync");
+        self.create(ended.next_sequence())
+    }
+}
+
+/// A committer, and the disk below it.
+struct Bench {
+    fs: MemFs,
+    appender: Appender,
+    thread: JoinHandle<()>,
+    store: Arc<Store>,
+    health: Arc<Health>,
+}
+
+fn start_with(sync: SyncMode, segment_bytes: u64) -> Bench {
+    let fs = MemFs::new(1);
+    fs.create_dir(Path::new(DIR)).unwrap();
+    fs.sync_dir(Path::new("/")).unwrap();
+    let mut folder = Folder { fs: fs.clone(), next: LogId::FIRST };
+    let log = folder.create(Sequence::FIRST).unwrap();
+    let (index, readers) = ActiveWriter::new(Arc::clone(log.reader()));
+    let store = Arc::new(Store::new(vec![readers], Vec::new(), Pool::start().unwrap()));
+    let health = Arc::new(Health::default());
+    health.serve();
+    let policy = Policy { sync, segment_bytes, segment_age: Duration::from_secs(3600) };
+    let recovered = Recovered { log, index, earlier: Vec::new() };
+    let (appender, thread) = start(recovered, Box::new(folder), Arc::clone(&store), Arc::clone(&health), policy).unwrap();
+    Bench { fs, appender, thread, store, health }
+}
+
+fn bench(sync: SyncMode) -> Bench {
+    start_with(sync, 1 << 26)
+}
+
+impl Bench {
+    fn fail(&self, op: Op, kind: FaultKind, forever: bool) {
+        self.fs.fail(Fault { op: Some(op), nth: 0, forever, kind });
+    }
+
+    async fn one(&self, id: Option<&'static str>) -> Outcome {
+        self.appender.submit_one(one(id)).unwrap().await
+    }
+
+    /// Waits for the end of the thread; the disk as it is then.
+    fn end(self) -> MemFs {
+        self.appender.stop();
+        self.thread.join().unwrap();
+        self.fs
+    }
+}
+
+fn stored(sequence: u64) -> Outcome {
+    Outcome::Stored { sequence: Sequence::new(sequence), durable: true }
+}
+
+fn duplicate(sequence: u64) -> Outcome {
+    Outcome::Duplicate { sequence: Sequence::new(sequence), durable: true }
+}
+
+/// The sequences that a start would find in a log.
+fn sequences(fs: &MemFs, id: LogId, base: u64) -> (Vec<u64>, bool) {
+    let file = fs.open(&Path::new(DIR).join(id.file_name())).unwrap();
+    let mut found = Vec::new();
+    let header = LogHeader { durable_len: OPTIONS.step_bytes, ..header(id, Sequence::new(base)) };
+    let recovered = recover(&*file, &header, None, &mut |row| found.push(row.sequence.value())).unwrap();
+    assert!(recovered.damage.is_empty(), "{:?}", recovered.damage);
+    (found, recovered.clean)
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_power_cut() {
+    let bench = bench(SyncMode::Always);
+    for sequence in 1..=20 {
+        assert_eq!(bench.one(None).await, stored(sequence));
+        let (found, _) = sequences(&bench.fs.crash(&mut |_| 0), LogId::FIRST, 1);
+        assert_eq!(found, (1..=sequence).collect::<Vec<_>>());
+        assert_eq!(bench.store.snapshot().rows(), sequence, "an answered event is counted");
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_stored_once_also_within_one_batch() {
+    let bench = bench(SyncMode::Always);
+    assert_eq!(bench.one(Some("a")).await, stored(1));
+    let both = bench.appender.submit(many(&[Some("b"), Some("a"), None, Some("b"), None])).unwrap();
+    assert_eq!(both.await, [stored(2), duplicate(1), stored(3), duplicate(2), stored(4)]);
+    assert_eq!(bench.one(Some("b")).await, duplicate(2));
+    assert_eq!(bench.store.snapshot().rows(), 4);
+    let (found, clean) = sequences(&bench.end(), LogId::FIRST, 1);
+    assert_eq!((found, clean), (vec![1, 2, 3, 4], true));
+}
+
+#[tokio::test]
+async fn a_failed_sync_answers_unknown_and_nothing_is_appended_any_more() {
+    let bench = bench(SyncMode::Always);
+    assert_eq!(bench.one(None).await, stored(1));
+    bench.fail(Op::SyncData, FaultKind::Io, false);
+    assert_eq!(bench.one(Some("a")).await, Outcome::Unknown);
+    assert!(!bench.health.ready(), "not ready before the answer");
+    bench.health.failed().await;
+    assert_eq!(bench.one(None).await, Outcome::Stopping);
+    assert_eq!(bench.store.snapshot().rows(), 1, "an event whose sync failed is not counted");
+    bench.end();
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_takes_events_again_when_there_is_space() {
+    let bench = bench(SyncMode::Always);
+    assert_eq!(bench.one(Some("a")).await, stored(1));
+    bench.fail(Op::Write, FaultKind::Full, true);
+    let refused = bench.appender.submit(big(&[Some("b"), Some("a"), Some("b")])).unwrap();
+    assert_eq!(refused.await, [Outcome::DiskFull, duplicate(1), Outcome::DiskFull]);
+    assert!(bench.health.ready());
+    bench.fs.heal();
+    let taken = bench.appender.submit(big(&[Some("b"), Some("a"), Some("b")])).unwrap();
+    assert_eq!(taken.await, [stored(2), duplicate(1), duplicate(2)]);
+    assert_eq!(sequences(&bench.end(), LogId::FIRST, 1).0, [1, 2]);
+}
+
+#[tokio::test]
+async fn with_an_interval_answers_wait_for_its_sync() {
+    let bench = bench(SyncMode::Interval(Duration::from_millis(40)));
+    let before = bench.fs.calls(Some(Op::SyncData));
+    let first = bench.appender.submit_one(one(Some("a"))).unwrap();
+    let second = bench.appender.submit_one(one(Some("a"))).unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(bench.store.snapshot().rows(), 0, "nobody counts what is not synced");
+    assert_eq!((first.await, second.await), (stored(1), duplicate(1)));
+    assert!(bench.fs.calls(Some(Op::SyncData)) > before);
+    assert_eq!(sequences(&bench.fs.crash(&mut |_| 0), LogId::FIRST, 1).0, [1]);
+}
+
+#[tokio::test]
+async fn without_syncs_answers_do_not_say_durable() {
+    let bench = bench(SyncMode::Os);
+    assert!(matches!(bench.one(None).await, Outcome::Stored { .. }), "the log has grown ahead now");
+    let before = bench.fs.calls(Some(Op::SyncData));
+    assert_eq!(bench.one(Some("a")).await, Outcome::Stored { sequence: Sequence::new(2), durable: false });
+    assert_eq!(bench.one(Some("a")).await, Outcome::Duplicate { sequence: Sequence::new(2), durable: false });
+    assert_eq!(bench.fs.calls(Some(Op::SyncData)), before);
+    assert_eq!(sequences(&bench.end(), LogId::FIRST, 1), (vec![1, 2], true), "a drain syncs");
+}
+
+#[tokio::test]
+async fn ids_are_remembered_over_rotations_and_sequences_go_on() {
+    let bench = start_with(SyncMode::Always, 1024);
+    let ids: Vec<&'static str> = (0..40).map(|n| &*Box::leak(format!("id-{n}").into_boxed_str())).collect();
+    for (id, sequence) in ids.iter().zip(1..) {
+        assert_eq!(bench.one(Some(id)).await, stored(sequence));
+    }
+    for (id, sequence) in ids.iter().zip(1..) {
+        assert_eq!(bench.one(Some(id)).await, duplicate(sequence));
+    }
+    assert_eq!(bench.store.snapshot().rows(), 40);
+    let fs = bench.end();
+    let mut all = Vec::new();
+    for number in 1..=fs.files().len() as u64 {
+        all.extend(sequences(&fs, LogId::new(number), all.len() as u64 + 1).0);
+    }
+    assert!(fs.files().len() > 2, "a log of 1 KiB does not hold 40 events");
+    assert_eq!(all, (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_rotated_for_lack_of_space_is_tried_again() {
+    let bench = start_with(SyncMode::Always, 512);
+    let mut sequence = 0;
+    while bench.fs.files().len() < 2 {
+        sequence += 1;
+        assert_eq!(bench.one(None).await, stored(sequence));
+    }
+    bench.fail(Op::Create, FaultKind::Full, true);
+    let mut outcomes = Vec::new();
+    while outcomes.last() != Some(&Outcome::DiskFull) {
+        outcomes.push(bench.one(None).await);
+    }
+    bench.fs.heal();
+    sequence += outcomes.len() as u64;
+    assert_eq!(bench.one(None).await, stored(sequence));
+    bench.end();
+}
+
+#[tokio::test]
+async fn a_quiet_log_proves_its_last_batch() {
+    let bench = bench(SyncMode::Always);
+    assert_eq!(bench.one(None).await, stored(1));
+    let proven = bench.fs.calls(Some(Op::SyncData)) + 1;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if bench.fs.calls(Some(Op::SyncData)) >= proven {
+            return;
+        }
+    }
+    panic!("nothing was synced after a second without events");
+}
+
+#[tokio::test]
+async fn a_full_queue_is_busy_and_what_is_queued_is_finished() {
+    let (appender, queue) = super::queue::queue();
+    let mut big = record(None);
+    let properties = format!("{{\"p\":\"{}\"}}", "x".repeat(60_000));
+    big.properties = &properties;
+    let mut taken = Vec::new();
+    let busy = loop {
+        match appender.submit_one(Submission::of(&big).unwrap()) {
+            Ok(outcome) => taken.push(outcome),
+            Err(busy) => break busy,
+        }
+    };
+    assert_eq!(busy, Busy);
+    assert!(taken.len() * 60_000 <= super::queue::QUEUE_BYTES && taken.len() * 61_000 > super::queue::QUEUE_BYTES - 61_000);
+    drop(queue);
+    for outcome in taken {
+        assert_eq!(outcome.await, Outcome::Stopping);
+    }
+}
