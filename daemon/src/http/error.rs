@@ -37,6 +37,8 @@ pub(crate) enum Error {
     OutcomeUnknown,
     /// The daemon starts, drains, or has stopped taking events.
     NotReady,
+    /// A report waited or ran for too long.
+    QueryOverrun,
     /// A bug, or a file that cannot be read; the log says which.
     Internal,
 }
@@ -72,6 +74,7 @@ impl Error {
             Error::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "Insufficient storage", Some(DISK_RETRY_SECONDS)),
             Error::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "Outcome unknown", None),
             Error::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "Service not ready", Some(QUEUE_RETRY_SECONDS)),
+            Error::QueryOverrun => (StatusCode::SERVICE_UNAVAILABLE, "Query took too long", Some(QUEUE_RETRY_SECONDS)),
             Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error", None),
         }
     }

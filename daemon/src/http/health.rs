@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::respond::{self, Answer};
 use super::{Error, State};
+use crate::catalog::permission::InstanceRole;
+use crate::catalog::records::Token;
 
 /// `GET /healthz`: 200 while the process answers at all.
 pub(super) fn healthz(method: &Method) -> Answer {
@@ -27,13 +29,17 @@ pub(super) fn readyz(method: &Method, state: &State) -> Answer {
 struct Status {
     needs_setup: bool,
     version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<Vec<String>>,
 }
 
-/// `GET /api/status`.
-pub(super) fn status(method: &Method) -> Result<Answer, Error> {
+/// `GET /api/status`. An owner also learns what is damaged or was set aside.
+pub(super) fn status(method: &Method, state: &State, token: Option<&Token>) -> Result<Answer, Error> {
     if method != Method::GET {
         return Err(Error::MethodNotAllowed("GET"));
     }
-    let status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION") };
+    let is_owner = token.is_some_and(|token| token.instance_role == InstanceRole::Owner);
+    let damage = is_owner.then(|| state.store.damage().iter().map(ToString::to_string).collect());
+    let status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION"), damage };
     Ok(respond::json(StatusCode::OK, &status))
 }

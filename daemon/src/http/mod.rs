@@ -9,8 +9,8 @@
 //! * Every size has a bound: connections, header lines, buffers, bodies.
 //! * A client's address and token reach no log line.
 //!
-//! Parts, in reading order: `connection` one client; `router` from path to handler; `ingest` the endpoints that store; `api` the rest;
-//! `auth`, `cors`, `body`, `respond`, `error` what they share.
+//! Parts, in reading order: `connection` one client; `router` from path to handler; `ingest` the endpoints that store; `api` and
+//! `endpoint` the rest: `sites`, `goals`, `reports` with `range`; `auth`, `cors`, `body`, `respond`, `error` what they share.
 
 use std::future::Future;
 use std::io;
@@ -32,11 +32,16 @@ mod auth;
 mod body;
 mod connection;
 mod cors;
+mod endpoint;
 pub(crate) mod error;
+mod goals;
 mod health;
 mod ingest;
+mod range;
+mod reports;
 pub(crate) mod respond;
 mod router;
+mod sites;
 
 use crate::appender::Appender;
 use crate::catalog::Catalog;
@@ -44,6 +49,7 @@ use crate::client_ip::ClientIp;
 use crate::config::Config;
 use crate::health::Health;
 use crate::limiter::Limiter;
+use crate::store::Store;
 use connection::Connection;
 
 pub(crate) use api::Call;
@@ -68,7 +74,8 @@ pub(crate) struct State {
     pub(crate) config: Config,
     /// Sites, goals and tokens.
     pub(crate) catalog: Arc<Catalog>,
-
+    /// What queries read.
+    pub(crate) store: Arc<Store>,
     /// The only committer.
     pub(crate) appender: Appender,
     /// Whether events are taken.
@@ -89,7 +96,14 @@ pub(crate) struct State {
 
 impl State {
     /// The state of a daemon that is about to serve.
-    pub(crate) fn new(config: Config, catalog: Arc<Catalog>, appender: Appender, health: Arc<Health>, secret: [u8; 16]) -> State {
+    pub(crate) fn new(
+        config: Config,
+        catalog: Arc<Catalog>,
+        store: Arc<Store>,
+        appender: Appender,
+        health: Arc<Health>,
+        secret: [u8; 16],
+    ) -> State {
         State {
             ingest_limiter: Limiter::new(config.ingest_rate, config.ingest_burst, crate::limiter::INGEST_SOURCES),
             api_limiter: Limiter::new(config.api_rate, config.api_burst, crate::limiter::API_SOURCES),
@@ -99,7 +113,7 @@ impl State {
             secret,
             config,
             catalog,
-
+            store,
             appender,
             health,
         }

@@ -1,20 +1,18 @@
 //! What a backend sends, many at a time: `POST /api/ingest/server/events`, one JSON object a line.
 //!
 //! A request is one batch of the appender, so that its lines are durable together. A bad line never spoils a good one: it is counted,
-//! and the first of them are named with line, field and reason. `?site=` names the site of lines that name none themselves, neither by
-//! `site` nor by `url`.
+//! and the first of them are named with line, field and reason.
 
 use format::{Kind, Record, SiteId, Source, UnixMicros};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::Serialize;
-use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::json::{self, Text};
 use super::rules::{self, Campaign, Fault};
 use super::server::{self, EventBody};
-use super::{DURABLE, NO, accepted, admit, has_room};
+use super::{accepted, admit, has_room};
 use crate::appender::{Outcome, Submission};
 use crate::catalog::records::Token;
 use crate::http::connection::Connection;
@@ -66,70 +64,43 @@ pub(in crate::http) async fn events(connection: &Connection, request: Request<In
 }
 
 async fn accept(connection: &Connection, request: Request<Incoming>) -> Result<Answer, Error> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let (headers, body) = accepted(request)?;
+    let (mut headers, body) = accepted(request)?;
     admit(connection, &headers)?;
     let state = &*connection.state;
     let token = auth::identify(&state.catalog, &headers).ok_or(Error::Unauthorized)?;
-    let site = default_site(state, &token, &query)?;
     has_room(state)?;
-    drop(headers);
+    headers.clear();
     let body = request_body::read_up_to(MAX_BODY_BYTES, body, connection).await?;
-    let mut lines =
-        Lines { state, token: &token, site, received: instant::now(), submission: Submission::new(), summary: Summary::default() };
+    let mut lines = Lines { state, token: &token, received: instant::now(), submission: Submission::new(), summary: Summary::default() };
     lines.read(&body)?;
     drop(body);
     let Lines { submission, mut summary, .. } = lines;
-    let mut durable = true;
     if !submission.is_empty() {
         for outcome in state.appender.submit(submission).map_err(|_| Error::QueueFull)?.await {
-            durable &= summary.count(outcome)?;
+            summary.count(outcome)?;
         }
     }
-    let mut answer = respond::json(StatusCode::OK, &summary);
-    if !durable {
-        answer.headers_mut().insert(DURABLE, NO);
-    }
-    Ok(answer)
-}
-
-/// The site that the query names, if it names one.
-fn default_site(state: &State, token: &Token, query: &str) -> Result<Option<SiteId>, Error> {
-    let Some((_, name)) = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "site") else { return Ok(None) };
-    let site = named_site(state, &name).ok_or(Error::NotFound("Site not found"))?;
-    if server::may_send(token, site) { Ok(Some(site)) } else { Err(Error::Denied("Access denied")) }
-}
-
-/// The site with this identity or domain.
-fn named_site(state: &State, name: &str) -> Option<SiteId> {
-    let site = match Uuid::try_parse(name) {
-        Ok(id) => state.catalog.site(SiteId::new(id.into_bytes())),
-        Err(_) => state.catalog.site_by_host(name),
-    };
-    site.map(|site| site.id)
+    Ok(respond::json(StatusCode::OK, &summary))
 }
 
 impl Summary {
-    /// Counts a line that reached the appender, and says whether its event is durable.
+    /// Counts a line that reached the appender.
     ///
     /// # Errors
     ///
     /// What a single event would be answered with. All lines of a request share a batch, so they share such an end.
-    fn count(&mut self, outcome: Outcome) -> Result<bool, Error> {
-        Ok(match outcome {
-            Outcome::Stored { sequence, durable } => {
+    fn count(&mut self, outcome: Outcome) -> Result<(), Error> {
+        match outcome {
+            Outcome::Stored { sequence, .. } => {
                 self.stored += 1;
                 self.last_sequence = self.last_sequence.max(Some(sequence.value()));
-                durable
             }
-            Outcome::Duplicate { durable, .. } => {
-                self.duplicates += 1;
-                durable
-            }
+            Outcome::Duplicate { .. } => self.duplicates += 1,
             Outcome::DiskFull => return Err(Error::DiskFull),
             Outcome::Unknown => return Err(Error::OutcomeUnknown),
             Outcome::Stopping => return Err(Error::NotReady),
-        })
+        }
+        Ok(())
     }
 }
 
@@ -137,8 +108,6 @@ impl Summary {
 struct Lines<'a> {
     state: &'a State,
     token: &'a Token,
-    /// Of lines that name none.
-    site: Option<SiteId>,
     received: UnixMicros,
     submission: Submission,
     summary: Summary,
@@ -176,9 +145,8 @@ impl Lines<'_> {
         let time = server::time(Text::of(&body.timestamp).unwrap_or_default())?;
         Text::of(&body.visitor_ip).map_or(Ok(()), server::visitor_ip_is_valid)?;
         let (site, field) = match (Text::of(&body.site), &address) {
-            (Some(site), _) => (named_site(self.state, site), "site"),
+            (Some(site), _) => (self.named_site(site), "site"),
             (None, Some(address)) => (self.state.catalog.site_by_host(address.host()).map(|site| site.id), "url"),
-            (None, None) if self.site.is_some() => (self.site, "site"),
             (None, None) => return Err(Fault::invalid("url", "url or site is required")),
         };
         let site = site.ok_or(Fault { field, error: Error::NotFound("Site not found") })?;
@@ -200,5 +168,15 @@ impl Lines<'_> {
             return Ok(());
         }
         self.submission.push(&record).map_err(|_| rules::TOO_LONG)
+    }
+
+    /// The site with this identity or domain.
+    fn named_site(&self, name: &str) -> Option<SiteId> {
+        let catalog = &self.state.catalog;
+        let site = match Uuid::try_parse(name) {
+            Ok(id) => catalog.site(SiteId::new(id.into_bytes())),
+            Err(_) => catalog.site_by_host(name),
+        };
+        site.map(|site| site.id)
     }
 }

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::appender::double::Double;
 use crate::catalog::{By, Journal};
+use crate::question::Pool;
 use crate::secret::TokenHash;
 
 /// The owner's token.
@@ -60,7 +61,8 @@ impl Daemon {
         catalog.set_owner(TokenHash::of(TOKEN), by).unwrap();
         let (appender, double) = Double::start();
         health.serve();
-        let state = Arc::new(State::new(config, Arc::new(catalog), appender, health, [7; 16]));
+        let store = Arc::new(Store::new(Vec::new(), Vec::new(), Pool::start().unwrap()));
+        let state = Arc::new(State::new(config, Arc::new(catalog), store, appender, health, [7; 16]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

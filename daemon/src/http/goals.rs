@@ -1,0 +1,102 @@
+//! `/api/sites/{id}/goals`: what a site's goals are, and changing them.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, LOCATION};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::respond::{self, Answer};
+use super::sites::{BAD_BODY, change_catalog};
+use super::{Call, Error};
+use crate::catalog::draft::GoalDraft;
+use crate::catalog::records::{Goal, GoalKind, Site};
+use crate::instant;
+
+/// The refusal of an id that a client chose and that stands for something else, now or in the past.
+const ID_TAKEN: Error = Error::Conflict("Goal id is already in use");
+
+/// A goal as clients see it.
+#[derive(Serialize)]
+struct GoalJson<'a> {
+    id: String,
+    site_id: String,
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: GoalKind,
+    value: &'a str,
+    created_at: String,
+}
+
+impl<'a> From<&'a Goal> for GoalJson<'a> {
+    fn from(goal: &'a Goal) -> GoalJson<'a> {
+        GoalJson {
+            id: goal.id.to_string(),
+            site_id: Uuid::from_bytes(goal.site_id.bytes()).to_string(),
+            name: &goal.name,
+            kind: goal.kind,
+            value: &goal.value,
+            created_at: instant::text(goal.created_at),
+        }
+    }
+}
+
+/// What a client says of a goal. Unknown fields are ignored; what is missing is refused with the blank.
+#[derive(Deserialize)]
+struct GoalBody {
+    id: Option<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    value: String,
+}
+
+impl GoalBody {
+    fn read(body: &[u8]) -> Result<(Option<Uuid>, GoalDraft), Error> {
+        let body: GoalBody = serde_json::from_slice(body).map_err(|_| BAD_BODY)?;
+        let id = body.id.map(|id| Uuid::try_parse(&id)).transpose().map_err(|_| BAD_BODY)?;
+        let draft = GoalDraft::new(&body.name, &body.kind, &body.value).map_err(|_| Error::Invalid("Invalid goal data"))?;
+        Ok((id.filter(|id| !id.is_nil()), draft))
+    }
+}
+
+/// `GET …/goals`: newest first.
+pub(super) fn list(call: &Call<'_>, site: &Site) -> Result<Answer, Error> {
+    let contents = call.state.catalog.contents();
+    let goals: Vec<GoalJson<'_>> = contents.goals(site.id).map(|goal| GoalJson::from(&**goal)).collect();
+    Ok(respond::json(StatusCode::OK, &goals))
+}
+
+/// `POST …/goals`: 201 with the goal and where it is. It counts the past as well.
+pub(super) async fn create(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
+    let (id, draft) = GoalBody::read(&call.body)?;
+    let goal = change_catalog(&call, ID_TAKEN, move |catalog, by| catalog.create_goal(site.id, id, draft, by)).await?;
+    let mut answer = respond::json(StatusCode::CREATED, &GoalJson::from(&goal));
+    let place = format!("{}/api/sites/{}/goals/{}", call.state.path_prefix, Uuid::from_bytes(goal.site_id.bytes()), goal.id);
+    let place = HeaderValue::try_from(place).expect("a path prefix of a URL and two UUIDs are ASCII");
+    answer.headers_mut().insert(LOCATION, place);
+    Ok(answer)
+}
+
+/// `PUT …/goals/{goal}`: 200 with the goal.
+pub(super) async fn change(call: Call<'_>, site: Arc<Site>, goal: &str) -> Result<Answer, Error> {
+    let id = goal_id(goal)?;
+    let (_, draft) = GoalBody::read(&call.body)?;
+    let goal = change_catalog(&call, ID_TAKEN, move |catalog, by| catalog.change_goal(site.id, id, draft, by)).await?;
+    Ok(respond::json(StatusCode::OK, &GoalJson::from(&goal)))
+}
+
+/// `DELETE …/goals/{goal}`.
+pub(super) async fn remove(call: Call<'_>, site: Arc<Site>, goal: &str) -> Result<Answer, Error> {
+    let id = goal_id(goal)?;
+    change_catalog(&call, ID_TAKEN, move |catalog, by| catalog.remove_goal(site.id, id, by)).await?;
+    Ok(respond::empty(StatusCode::OK))
+}
+
+/// The id in a path or a parameter.
+pub(super) fn goal_id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::Invalid("Invalid goal_id"))
+}

@@ -1,0 +1,140 @@
+//! `/api/sites`: what sites there are, and changing them.
+
+use std::sync::Arc;
+
+use format::SiteId;
+use hyper::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use super::respond::{self, Answer};
+use super::{Call, Error};
+use crate::catalog::draft::{self, SiteError};
+use crate::catalog::permission::{Action, InstanceRole, allowed};
+use crate::catalog::records::Site;
+use crate::catalog::{By, Catalog, MAX_GOALS, MAX_SITES, Refusal, SitePatch, domain};
+use crate::instant;
+
+/// The refusal of every body of the API that does not parse or has fields of the wrong type.
+pub(super) const BAD_BODY: Error = Error::Invalid("Invalid request body");
+
+const TAKEN: Error = Error::Conflict("Failed to create site (domain might already exist)");
+
+/// A site as clients see it.
+#[derive(Serialize)]
+struct SiteJson<'a> {
+    id: String,
+    /// The contract's field for the account that owns a site; there are no accounts, so it is always the nil UUID.
+    user_id: String,
+    domain: &'a str,
+    hostnames: &'a [String],
+    time_zone: &'a str,
+    data_retention_days: u32,
+    created_at: String,
+}
+
+impl<'a> From<&'a Site> for SiteJson<'a> {
+    fn from(site: &'a Site) -> SiteJson<'a> {
+        SiteJson {
+            id: Uuid::from_bytes(site.id.bytes()).to_string(),
+            user_id: Uuid::nil().to_string(),
+            domain: &site.domain,
+            hostnames: &site.hostnames,
+            time_zone: &site.time_zone,
+            data_retention_days: site.data_retention_days,
+            created_at: instant::text(site.created_at),
+        }
+    }
+}
+
+/// What a client may say of a site. Unknown fields are ignored, as the contract has it.
+#[derive(Deserialize)]
+struct SiteBody {
+    id: Option<String>,
+    domain: Option<String>,
+    hostnames: Option<Vec<String>>,
+    time_zone: Option<String>,
+}
+
+impl SiteBody {
+    fn read(body: &[u8]) -> Result<SiteBody, Error> {
+        serde_json::from_slice(body).map_err(|_| BAD_BODY)
+    }
+}
+
+/// `GET /api/sites`: the sites that the token may look at, newest first.
+pub(super) async fn list(call: Call<'_>) -> Result<Answer, Error> {
+    let contents = call.state.catalog.contents();
+    let may_view = |site: &&Arc<Site>| call.token.role_on(site.id).is_some_and(|role| allowed(role, Action::View));
+    let sites: Vec<SiteJson<'_>> = contents.sites().filter(may_view).map(|site| SiteJson::from(&**site)).collect();
+    Ok(respond::json(StatusCode::OK, &sites))
+}
+
+/// `POST /api/sites`: 200 with the site. For owners of the instance.
+pub(super) async fn create(call: Call<'_>) -> Result<Answer, Error> {
+    if call.token.instance_role != InstanceRole::Owner {
+        return Err(Error::Denied("Forbidden"));
+    }
+    let body = SiteBody::read(&call.body)?;
+    let id = body.id.map(|id| Uuid::try_parse(&id)).transpose().map_err(|_| Error::Invalid("Invalid id"))?;
+    let domain = domain::parse(body.domain.as_deref().unwrap_or_default()).map_err(|error| refused(error.into()))?;
+    let hostnames = draft::hostnames(&domain, body.hostnames.as_deref().unwrap_or_default()).map_err(refused)?;
+    let time_zone = draft::time_zone(body.time_zone.as_deref().unwrap_or("UTC")).map_err(refused)?;
+    let id = id.filter(|id| !id.is_nil()).map(|id| SiteId::new(id.into_bytes()));
+    let site = change_catalog(&call, TAKEN, move |catalog, by| catalog.create_site(id, domain, hostnames, time_zone, by)).await?;
+    Ok(respond::json(StatusCode::OK, &SiteJson::from(&*site)))
+}
+
+/// `GET /api/sites/{id}`.
+pub(super) fn show(site: &Site) -> Result<Answer, Error> {
+    Ok(respond::json(StatusCode::OK, &SiteJson::from(site)))
+}
+
+/// `PATCH /api/sites/{id}`: what is absent stays; 200 with the site.
+pub(super) async fn change(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
+    let body = SiteBody::read(&call.body)?;
+    let new_domain = body.domain.map(|text| domain::parse(&text)).transpose().map_err(|error| refused(error.into()))?;
+    let domain = new_domain.as_deref().unwrap_or(&site.domain);
+    let patch = SitePatch {
+        hostnames: body.hostnames.map(|names| draft::hostnames(domain, &names)).transpose().map_err(refused)?,
+        time_zone: body.time_zone.map(|name| draft::time_zone(&name)).transpose().map_err(refused)?,
+        domain: new_domain,
+    };
+    let site = change_catalog(&call, TAKEN, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;
+    Ok(respond::json(StatusCode::OK, &SiteJson::from(&*site)))
+}
+
+/// `DELETE /api/sites/{id}`.
+pub(super) async fn remove(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
+    change_catalog(&call, TAKEN, move |catalog, by| catalog.remove_site(site.id, by)).await?;
+    Ok(respond::json(StatusCode::OK, &serde_json::json!({"status": "ok"})))
+}
+
+// The sentences of `change_catalog` name the bounds.
+const _: () = assert!(MAX_SITES == 10_000 && MAX_GOALS == 1_000);
+
+/// Makes a change on a thread that may wait for the disk. A client that goes away does not stop it halfway. `taken` is the refusal
+/// of a name or id that is in use.
+pub(super) async fn change_catalog<T: Send + 'static>(
+    call: &Call<'_>,
+    taken: Error,
+    change: impl FnOnce(&Catalog, By) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Error> {
+    let catalog = Arc::clone(&call.state.catalog);
+    let by = By { token: Some(call.token.id), at: call.now };
+    let changed = spawn_blocking(move || change(&catalog, by)).await.map_err(|_| Error::Internal)?;
+    changed.map_err(|refusal| match refusal {
+        Refusal::Taken => taken,
+        Refusal::UnknownSite => Error::NotFound("Site not found"),
+        Refusal::UnknownGoal => Error::NotFound("Goal not found"),
+        Refusal::TooManySites => Error::Conflict("There may be at most 10000 sites"),
+        Refusal::TooManyGoals => Error::Conflict("There may be at most 1000 goals a site"),
+        Refusal::DiskFull => Error::DiskFull,
+        Refusal::Failed => Error::OutcomeUnknown,
+    })
+}
+
+fn refused(error: SiteError) -> Error {
+    Error::Invalid(error.sentence())
+}
