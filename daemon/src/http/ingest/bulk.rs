@@ -1,18 +1,20 @@
 //! What a backend sends, many at a time: `POST /api/ingest/server/events`, one JSON object a line.
 //!
 //! A request is one batch of the appender, so that its lines are durable together. A bad line never spoils a good one: it is counted,
-//! and the first of them are named with line, field and reason.
+//! and the first of them are named with line, field and reason. `?site=` names the site of lines that name none themselves, neither by
+//! `site` nor by `url`.
 
 use format::{Kind, Record, SiteId, Source, UnixMicros};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::Serialize;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::json::{self, Text};
 use super::rules::{self, Campaign, Fault};
 use super::server::{self, EventBody};
-use super::{accepted, admit, has_room};
+use super::{DURABLE, NO, accepted, admit, has_room};
 use crate::appender::{Outcome, Submission};
 use crate::catalog::records::Token;
 use crate::http::connection::Connection;
@@ -64,43 +66,70 @@ pub(in crate::http) async fn events(connection: &Connection, request: Request<In
 }
 
 async fn accept(connection: &Connection, request: Request<Incoming>) -> Result<Answer, Error> {
-    let (mut headers, body) = accepted(request)?;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let (headers, body) = accepted(request)?;
     admit(connection, &headers)?;
     let state = &*connection.state;
     let token = auth::identify(&state.catalog, &headers).ok_or(Error::Unauthorized)?;
+    let site = default_site(state, &token, &query)?;
     has_room(state)?;
-    headers.clear();
+    drop(headers);
     let body = request_body::read_up_to(MAX_BODY_BYTES, body, connection).await?;
-    let mut lines = Lines { state, token: &token, received: instant::now(), submission: Submission::new(), summary: Summary::default() };
+    let mut lines =
+        Lines { state, token: &token, site, received: instant::now(), submission: Submission::new(), summary: Summary::default() };
     lines.read(&body)?;
     drop(body);
     let Lines { submission, mut summary, .. } = lines;
+    let mut durable = true;
     if !submission.is_empty() {
         for outcome in state.appender.submit(submission).map_err(|_| Error::QueueFull)?.await {
-            summary.count(outcome)?;
+            durable &= summary.count(outcome)?;
         }
     }
-    Ok(respond::json(StatusCode::OK, &summary))
+    let mut answer = respond::json(StatusCode::OK, &summary);
+    if !durable {
+        answer.headers_mut().insert(DURABLE, NO);
+    }
+    Ok(answer)
+}
+
+/// The site that the query names, if it names one.
+fn default_site(state: &State, token: &Token, query: &str) -> Result<Option<SiteId>, Error> {
+    let Some((_, name)) = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "site") else { return Ok(None) };
+    let site = named_site(state, &name).ok_or(Error::NotFound("Site not found"))?;
+    if server::may_send(token, site) { Ok(Some(site)) } else { Err(Error::Denied("Access denied")) }
+}
+
+/// The site with this identity or domain.
+fn named_site(state: &State, name: &str) -> Option<SiteId> {
+    let site = match Uuid::try_parse(name) {
+        Ok(id) => state.catalog.site(SiteId::new(id.into_bytes())),
+        Err(_) => state.catalog.site_by_host(name),
+    };
+    site.map(|site| site.id)
 }
 
 impl Summary {
-    /// Counts a line that reached the appender.
+    /// Counts a line that reached the appender, and says whether its event is durable.
     ///
     /// # Errors
     ///
     /// What a single event would be answered with. All lines of a request share a batch, so they share such an end.
-    fn count(&mut self, outcome: Outcome) -> Result<(), Error> {
-        match outcome {
-            Outcome::Stored { sequence, .. } => {
+    fn count(&mut self, outcome: Outcome) -> Result<bool, Error> {
+        Ok(match outcome {
+            Outcome::Stored { sequence, durable } => {
                 self.stored += 1;
                 self.last_sequence = self.last_sequence.max(Some(sequence.value()));
+                durable
             }
-            Outcome::Duplicate { .. } => self.duplicates += 1,
+            Outcome::Duplicate { durable, .. } => {
+                self.duplicates += 1;
+                durable
+            }
             Outcome::DiskFull => return Err(Error::DiskFull),
             Outcome::Unknown => return Err(Error::OutcomeUnknown),
             Outcome::Stopping => return Err(Error::NotReady),
-        }
-        Ok(())
+        })
     }
 }
 
@@ -108,6 +137,8 @@ impl Summary {
 struct Lines<'a> {
     state: &'a State,
     token: &'a Token,
+    /// Of lines that name none.
+    site: Option<SiteId>,
     received: UnixMicros,
     submission: Submission,
     summary: Summary,
@@ -145,8 +176,9 @@ impl Lines<'_> {
         let time = server::time(Text::of(&body.timestamp).unwrap_or_default())?;
         Text::of(&body.visitor_ip).map_or(Ok(()), server::visitor_ip_is_valid)?;
         let (site, field) = match (Text::of(&body.site), &address) {
-            (Some(site), _) => (self.named_site(site), "site"),
+            (Some(site), _) => (named_site(self.state, site), "site"),
             (None, Some(address)) => (self.state.catalog.site_by_host(address.host()).map(|site| site.id), "url"),
+            (None, None) if self.site.is_some() => (self.site, "site"),
             (None, None) => return Err(Fault::invalid("url", "url or site is required")),
         };
         let site = site.ok_or(Fault { field, error: Error::NotFound("Site not found") })?;
@@ -168,15 +200,5 @@ impl Lines<'_> {
             return Ok(());
         }
         self.submission.push(&record).map_err(|_| rules::TOO_LONG)
-    }
-
-    /// The site with this identity or domain.
-    fn named_site(&self, name: &str) -> Option<SiteId> {
-        let catalog = &self.state.catalog;
-        let site = match Uuid::try_parse(name) {
-            Ok(id) => catalog.site(SiteId::new(id.into_bytes())),
-            Err(_) => catalog.site_by_host(name),
-        };
-        site.map(|site| site.id)
     }
 }

@@ -1,6 +1,7 @@
 //! The server endpoints: the recorded examples E4 to E6, lines in bulk, and the status.
 
 use super::*;
+use crate::appender::double::Mood;
 
 const EVENT: &str = r#"{"url":"https://www.shop.example/checkout/done?x=1&utm_source=mail","timestamp":"2026-03-01T02:30:00+02:00","visitor_ip":"198.51.100.7","user_agent":"curl/8","name":" signup ","properties":{"plan":"team","seats":5},"session_id":"bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"}"#;
 const PATH: &str = "/api/ingest/server/event";
@@ -147,6 +148,21 @@ async fn a_bad_line_does_not_spoil_a_good_one() {
         reply.body,
         "{\"received\":0,\"stored\":0,\"duplicates\":0,\"rejected\":0,\"dropped\":0,\"last_sequence\":null,\"errors\":[]}\n"
     );
+}
+
+#[tokio::test]
+async fn a_query_names_the_site_of_lines_that_name_none() {
+    let daemon = Daemon::start().await;
+    let path = "/api/ingest/server/events?site=shop.example";
+    let line = r#"{"name":"a","timestamp":"2026-03-01T00:00:00Z"}"#;
+    let elsewhere = r#"{"name":"b","timestamp":"2026-03-01T00:00:00Z","url":"https://nobody.example/"}"#;
+    daemon.double.set(Mood::Lazy);
+    let reply = daemon.post(path, &bearer(), &format!("{line}\n{elsewhere}")).await;
+    assert!(reply.body.starts_with(r#"{"received":2,"stored":1,"duplicates":0,"rejected":1,"#), "{}", reply.body);
+    assert_eq!(reply.header("hitkeep-durable"), Some("no"));
+    assert_eq!(daemon.stored(|record| (record.site, record.host.map(str::to_owned))), [(SITE, None)]);
+    let reply = daemon.post("/api/ingest/server/events?site=nobody.example", &bearer(), line).await;
+    assert_eq!(reply.parts(), (404, "Site not found"));
 }
 
 #[tokio::test]
