@@ -278,7 +278,7 @@ pub(crate) enum Interval {
 /// `hitkeepd import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each line is a JSON object with `name`, `timestamp` (RFC 3339) and `url` or --site; `properties`, `session_id`, `event_id`,
+    after_help = "Each line is a JSON object with `name`, `timestamp` (RFC 3339) and `url`, `site` or --site; `properties`, `session_id`, `event_id`,
 `visitor_ip`, `user_agent` and `referrer` may follow. Lines with an `event_id` are stored once, however often they are sent:
 with them a broken import is simply run again. Without, a request repeated after a lost connection may store its lines twice.
 

@@ -38,7 +38,7 @@ pub(crate) enum Error {
     #[error("the token from {token} may not do this ({message}): give another with --token-file or HITKEEP_TOKEN")]
     Denied { token: TokenOrigin, message: String },
     /// The daemon has no room for events.
-    #[error("the daemon's disk is full: make room there, then run the same import again (lines with an event_id are not stored twice)")]
+    #[error("the daemon's disk is full: make room there, then run the same command again (lines with an event_id are not stored twice)")]
     DiskFull,
     /// Any other refusal.
     #[error("the daemon refuses: {message} (status {status})")]

@@ -115,6 +115,16 @@ fn refusals_and_strangers_are_shown_on_one_line() {
 }
 
 #[test]
+fn the_pause_a_daemon_asks_for_is_read() {
+    for (header, pause) in [("Retry-After: 7\r\n", Some(7)), ("Retry-After: soon\r\n", None), ("", None)] {
+        let stub = answering((503, header, String::new()));
+        let client = Client::new(&at(&stub.url), &environment(&[("HITKEEP_TOKEN", TOKEN)])).unwrap();
+        let answer = client.post_lines(None, b"x\n").unwrap();
+        assert_eq!(answer.retry_after, pause.map(Duration::from_secs));
+    }
+}
+
+#[test]
 fn what_is_no_url_or_no_token_is_refused_before_anything_is_sent() {
     for bad in ["127.0.0.1:8080", "ftp://example.com", "http://", "http://a/?b"] {
         let message = Client::new(&at(bad), &environment(&[("HITKEEP_TOKEN", TOKEN)])).err().unwrap().to_string();
