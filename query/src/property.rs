@@ -73,9 +73,9 @@ impl PropertyKey {
         if properties.is_empty() {
             return Ok(None);
         }
-        let mut value: &'p RawValue = serde_json::from_str(properties)?;
+        let mut value = properties;
         for (depth, step) in self.steps.iter().enumerate() {
-            let found = match (step, value.get().as_bytes().first()) {
+            let found = match (step, value.as_bytes().first()) {
                 // The properties themselves have to be an object; what is below may be anything.
                 (Step::Key(key), first) if depth == 0 || first == Some(&b'{') => last_of_key(value, key)?,
                 (Step::Item(item), Some(b'[')) => nth_item(value, *item)?,
@@ -86,7 +86,7 @@ impl PropertyKey {
                 None => return Ok(None),
             }
         }
-        text_of(value.get())
+        text_of(value)
     }
 }
 
@@ -117,31 +117,43 @@ pub(crate) fn for_each_key<'p>(properties: &'p str, mut visit: impl FnMut(Cow<'p
     if properties.is_empty() {
         return Ok(());
     }
-    let mut json = serde_json::Deserializer::from_str(properties);
-    json.deserialize_map(Entries(|key: &'p RawValue, _| visit(string_text(key.get()))))?;
-    json.end()
+    for_each_entry(properties, |key, _| visit(string_text(key)))
 }
 
-fn last_of_key<'p>(object: &'p RawValue, key: &str) -> Result<Option<&'p RawValue>, serde_json::Error> {
+fn last_of_key<'j>(object: &'j str, key: &str) -> Result<Option<&'j str>, serde_json::Error> {
     let mut found = None;
-    object.deserialize_map(Entries(|name: &'p RawValue, value| {
-        if string_text(name.get()) == key {
+    for_each_entry(object, |name, value| {
+        if string_text(name) == key {
             found = Some(value);
         }
-    }))?;
+    })?;
     Ok(found)
 }
 
-fn nth_item(array: &RawValue, item: usize) -> Result<Option<&RawValue>, serde_json::Error> {
+fn nth_item(array: &str, item: usize) -> Result<Option<&str>, serde_json::Error> {
     let mut found = None;
     let mut at = 0;
-    array.deserialize_seq(Items(|value| {
+    for_each_item(array, |value| {
         if at == item {
             found = Some(value);
         }
         at += 1;
-    }))?;
+    })?;
     Ok(found)
+}
+
+/// Calls `visit` with each key and value of an object, as JSON text: keys too, since they may hold what no Rust string can.
+fn for_each_entry<'j>(object: &'j str, visit: impl FnMut(&'j str, &'j str)) -> Result<(), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(object);
+    json.deserialize_map(Entries(visit))?;
+    json.end()
+}
+
+/// Calls `visit` with each item of an array, as JSON text.
+fn for_each_item<'j>(array: &'j str, visit: impl FnMut(&'j str)) -> Result<(), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(array);
+    json.deserialize_seq(Items(visit))?;
+    json.end()
 }
 
 /// The contract's text of a JSON value.
@@ -159,13 +171,11 @@ fn text_of(json: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
     })
 }
 
-fn write_compact<'j>(json: &'j str, depth: usize, out: &mut String) -> Result<(), serde_json::Error> {
+fn write_compact(json: &str, depth: usize, out: &mut String) -> Result<(), serde_json::Error> {
     match json.as_bytes().first() {
         Some(b'{') if depth > 0 => {
             let mut entries = Vec::new();
-            let mut object = serde_json::Deserializer::from_str(json);
-            object
-                .deserialize_map(Entries(|key: &'j RawValue, value: &'j RawValue| entries.push((string_text(key.get()), value.get()))))?;
+            for_each_entry(json, |key, value| entries.push((string_text(key), value)))?;
             // Stable, so that of entries with one key the last written is the last here.
             entries.sort_by(|one, other| one.0.cmp(&other.0));
             out.push('{');
@@ -184,7 +194,7 @@ fn write_compact<'j>(json: &'j str, depth: usize, out: &mut String) -> Result<()
         }
         Some(b'[') if depth > 0 => {
             let mut items = Vec::new();
-            serde_json::Deserializer::from_str(json).deserialize_seq(Items(|value: &'j RawValue| items.push(value.get())))?;
+            for_each_item(json, |value| items.push(value))?;
             out.push('[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
@@ -201,10 +211,10 @@ fn write_compact<'j>(json: &'j str, depth: usize, out: &mut String) -> Result<()
     Ok(())
 }
 
-/// Visits an object with each key and value as JSON text: keys too, since they may hold what no Rust string can.
+/// See [`for_each_entry`].
 struct Entries<F>(F);
 
-impl<'de, F: FnMut(&'de RawValue, &'de RawValue)> Visitor<'de> for Entries<F> {
+impl<'de, F: FnMut(&'de str, &'de str)> Visitor<'de> for Entries<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,17 +222,17 @@ impl<'de, F: FnMut(&'de RawValue, &'de RawValue)> Visitor<'de> for Entries<F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = map.next_entry()? {
-            (self.0)(key, value);
+        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            (self.0)(key.get(), value.get());
         }
         Ok(())
     }
 }
 
-/// Visits an array with each item as JSON text.
+/// See [`for_each_item`].
 struct Items<F>(F);
 
-impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Items<F> {
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for Items<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,8 +240,8 @@ impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Items<F> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(value) = seq.next_element()? {
-            (self.0)(value);
+        while let Some(value) = seq.next_element::<&RawValue>()? {
+            (self.0)(value.get());
         }
         Ok(())
     }

@@ -104,6 +104,9 @@ fn properties_that_are_no_object_are_an_error() {
 
 #[test]
 fn nesting_beyond_the_depth_ends_neither_the_stack_nor_the_answer() {
+    let deep = format!("{{\"k\":{}1{}}}", "{\"k\": ".repeat(20_000), "}".repeat(20_000));
+    let text = value("k", &deep).unwrap();
+    assert!(text.starts_with(&format!("{}{{\"k\": {{", "{\"k\":".repeat(MAX_DEPTH))));
     let deep = format!("{{\"k\":{}{}}}", "[ ".repeat(100_000), "]".repeat(100_000));
     let text = value("k", &deep).unwrap();
     assert_eq!(text[..MAX_DEPTH + 3], format!("{}[ [", "[".repeat(MAX_DEPTH)));
