@@ -13,19 +13,19 @@
 //! * Everything written for a row happened before the log's watermark passed it, and no reader looks at a row above the watermark
 //!   it has loaded. `format` owns that hand-over, and those of the chains and maps.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use format::column::{Column, ColumnWriter};
 use format::terms::{Terms, TermsWriter};
-use format::{ByteOffset, Kind, LogReader, Record, Sequence, SessionId, SiteId};
-use hashbrown::HashTable;
+use format::{ByteOffset, Kind, LogReader, Record, Sequence, SiteId};
 
 use crate::ids::Ids;
 use crate::posting::{NO_SESSION, PostingChain, PostingWriter, Row};
+use crate::sessions::Sessions;
 
 /// What a posting is about. A path is apart from the names of pageviews, which are mostly empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Name(Kind),
     Path,
@@ -46,7 +46,14 @@ impl Key {
 }
 
 fn hash(hasher: &RandomState, site: SiteId, field: Field, text: &str) -> u64 {
-    hasher.hash_one((site, field, text))
+    let mut hasher = hasher.build_hasher();
+    hasher.write(&site.bytes());
+    hasher.write_u8(match field {
+        Field::Name(kind) => kind as u8,
+        Field::Path => u8::MAX,
+    });
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 /// The readers' side of a term, and which of the writer's postings it is.
@@ -80,7 +87,7 @@ impl ActiveWriter {
             names: Arc::clone(names.terms.terms()),
             paths: Arc::clone(paths.terms.terms()),
             offsets: Arc::clone(offsets.column()),
-            session_ids: Arc::clone(sessions.ids.column()),
+            session_ids: Arc::clone(sessions.ids()),
         });
         let ids = Ids::default();
         (ActiveWriter { index: Arc::clone(&index), names, paths, offsets, sessions, ids, sequences: Sequences::default() }, index)
@@ -199,31 +206,6 @@ impl Postings {
     }
 }
 
-/// The writer's side of the session dictionary. Readers know the column of ids only: they never look for a code.
-#[derive(Debug, Default)]
-struct Sessions {
-    hasher: RandomState,
-    codes: HashTable<u32>,
-    ids: ColumnWriter<2>,
-}
-
-impl Sessions {
-    fn code(&mut self, session: SessionId) -> u32 {
-        let id = words(session);
-        let Sessions { hasher, codes, ids } = self;
-        let stored = |code: &u32| ids.column().value(*code).expect("the writer has pushed an id for every code");
-        *codes
-            .entry(hasher.hash_one(id), |code| stored(code) == id, |code| hasher.hash_one(stored(code)))
-            .or_insert_with(|| ids.push(id))
-            .get()
-    }
-}
-
-fn words(session: SessionId) -> [u64; 2] {
-    let id = u128::from_be_bytes(session.bytes());
-    [(id >> 64) as u64, id as u64]
-}
-
 /// Row to sequence: one run, unless sequences were left out.
 #[derive(Debug, Default)]
 struct Sequences {
@@ -243,5 +225,23 @@ impl Sequences {
         let run = self.runs.partition_point(|(row, _)| *row <= ordinal) - 1;
         let (row, first) = self.runs[run];
         first.after(u64::from(ordinal - row))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_with_gaps_are_told_by_row() {
+        let given = [5, 6, 7, 20, 21, 23, 1_000];
+        let mut sequences = Sequences::default();
+        for (row, sequence) in (0..).zip(given) {
+            sequences.push(row, Sequence::new(sequence));
+        }
+        assert_eq!(sequences.runs.len(), 4);
+        for (row, sequence) in (0..).zip(given) {
+            assert_eq!(sequences.of(row), Sequence::new(sequence));
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! The event ids of one unsealed log: which row was the first with an id.
 //!
-//! Exact: ids are compared, not their hashes. An id costs about 35 bytes when it is a UUID in its usual form (kept as 16 bytes),
-//! else its length and 19. Hashes are keyed, since ids come from clients. An id longer than
+//! Exact: ids are compared, not their hashes. An id costs about 40 bytes when it is a UUID in its usual form (kept as 16 bytes),
+//! else its length and 24. Hashes are keyed, since ids come from clients. An id longer than
 //! [`MAX_EVENT_ID_BYTES`] is none: it is refused before it gets a row, and one that a file holds nevertheless is not looked for.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 
 use format::SiteId;
 use format::record::MAX_EVENT_ID_BYTES;
+use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashTable};
+
+use crate::hash::ShortHash;
 
 /// Bytes of one part of the arena.
 const PART_BYTES: usize = 64 * 1024;
@@ -26,7 +29,7 @@ pub(crate) struct Ids {
     hasher: RandomState,
     sites: HashMap<SiteId, u32, RandomState>,
     /// Places in the arena.
-    table: HashTable<u32>,
+    table: HashTable<(ShortHash, u32)>,
     arena: Arena,
 }
 
@@ -36,7 +39,8 @@ impl Ids {
         let site = *self.sites.get(&site)?;
         let mut scratch = [0; 16];
         let key = Key::new(site, id, &mut scratch)?;
-        let place = self.table.find(self.hasher.hash_one(key), |place| self.arena.key(*place) == key)?;
+        let hash = key.hash(&self.hasher);
+        let (_, place) = self.table.find(hash.spread(), |entry| entry.0 == hash && self.arena.key(entry.1) == key)?;
         Some(self.arena.row(*place))
     }
 
@@ -46,16 +50,15 @@ impl Ids {
         let site = *self.sites.entry(site).or_insert(next);
         let mut scratch = [0; 16];
         let Some(key) = Key::new(site, id, &mut scratch) else { return };
-        let (hasher, arena) = (&self.hasher, &self.arena);
-        let entry = self.table.entry(hasher.hash_one(key), |place| arena.key(*place) == key, |place| hasher.hash_one(arena.key(*place)));
-        if let hashbrown::hash_table::Entry::Vacant(vacant) = entry {
-            let place = self.arena.push(key, row);
-            vacant.insert(place);
+        let hash = key.hash(&self.hasher);
+        let is_key = |entry: &(ShortHash, u32)| entry.0 == hash && self.arena.key(entry.1) == key;
+        if let Entry::Vacant(vacant) = self.table.entry(hash.spread(), is_key, |entry| entry.0.spread()) {
+            vacant.insert((hash, self.arena.push(key, row)));
         }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Key<'a> {
     site: u32,
     form: u8,
@@ -69,6 +72,10 @@ impl<'a> Key<'a> {
             return Some(Key { site, form: UUID, bytes: scratch });
         }
         (id.len() <= MAX_EVENT_ID_BYTES).then_some(Key { site, form: id.len() as u8, bytes: id.as_bytes() })
+    }
+
+    fn hash(self, hasher: &RandomState) -> ShortHash {
+        ShortHash::of(hasher, u64::from(self.site) << 8 | u64::from(self.form), self.bytes)
     }
 }
 

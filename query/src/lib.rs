@@ -5,7 +5,7 @@
 //! reads no clock, and knows neither HTTP nor how an event comes in: instants, zones and questions are passed in as values.
 //!
 //! Parts, in reading order: `zone` and `bucket` (instants cut into hours, days, weeks, months), `posting` (one term's rows in one
-//! log), `active` (all terms of a log), `ids` (which row had an event id first), `snapshot`, `tally` (distinct sessions, within
+//! log), `active` (all terms of a log), `sessions` (its dictionary), `ids` (which row had an event id first), `snapshot`, `tally` (distinct sessions, within
 //! and across logs), and the questions: `series`, `names`, `breakdown`, with `property` and `condition`.
 #![forbid(unsafe_code)]
 
@@ -14,11 +14,13 @@ mod breakdown;
 mod bucket;
 mod condition;
 mod error;
+mod hash;
 mod ids;
 mod names;
 mod posting;
 mod property;
 mod series;
+mod sessions;
 mod snapshot;
 mod tally;
 mod text;

@@ -23,6 +23,7 @@ pub enum Term<'a> {
 /// The rows that were committed when it was made.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// Newest first.
     logs: Vec<LogView>,
 }
 
@@ -40,8 +41,7 @@ impl Snapshot {
     /// The newest watermark is loaded first: whoever sees a row of a log then sees all rows of the older ones, so a snapshot never
     /// has a gap in the order of commits.
     pub fn new(logs: &[Arc<ActiveIndex>]) -> Snapshot {
-        let mut logs: Vec<LogView> = logs.iter().rev().map(|index| LogView { rows: index.rows(), index: Arc::clone(index) }).collect();
-        logs.reverse();
+        let logs = logs.iter().rev().map(|index| LogView { rows: index.rows(), index: Arc::clone(index) }).collect();
         Snapshot { logs }
     }
 
