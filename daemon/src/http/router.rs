@@ -20,17 +20,22 @@ use super::error::NOT_FOUND;
 use super::respond::Answer;
 use super::{Error, api, health, ingest};
 
-/// Answers one request. A panic in a handler is a bug of one request and ends no other: 500.
+/// Answers one request.
 pub(super) async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let mut routed = pin!(route(&connection, request));
-    let answer = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| routed.as_mut().poll(cx))) {
+    Ok(guarded(route(&connection, request)).await)
+}
+
+/// A panic in a handler is a bug of one request and ends no other: 500.
+async fn guarded(handler: impl Future<Output = Answer>) -> Answer {
+    let mut handler = pin!(handler);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
         Ok(poll) => poll,
         Err(_) => {
             error!("a handler panicked");
             Poll::Ready(Error::Internal.answer())
         }
-    });
-    Ok(answer.await)
+    })
+    .await
 }
 
 async fn route(connection: &Connection, request: Request<Incoming>) -> Answer {
@@ -76,6 +81,12 @@ fn elsewhere(connection: &Connection, request: &Request<Incoming>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_server_error() {
+        let answer = guarded(async { panic!("a bug") }).await;
+        assert_eq!(answer.status(), hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     #[test]
     fn a_prefix_ends_at_a_slash() {

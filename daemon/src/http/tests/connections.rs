@@ -101,6 +101,16 @@ async fn a_body_that_drips_ends_at_the_deadline_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_its_answers_is_let_go() {
+    let daemon = Daemon::start().await;
+    let mut deaf = TcpStream::connect(daemon.address).await.unwrap();
+    // Far more answers than the two sockets hold between them, so that the daemon is stuck with the next.
+    let requests = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    within(async { while deaf.write_all(requests.as_bytes()).await.is_ok() {} }).await;
+    assert_eq!(daemon.post("/ingest/event", ORIGIN, EVENT).await.parts(), (202, ""));
+}
+
+#[tokio::test]
 async fn a_request_under_way_is_finished_before_the_drain_ends() {
     let mut daemon = Daemon::start().await;
     let mut idle = TcpStream::connect(daemon.address).await.unwrap();
