@@ -123,6 +123,20 @@ impl Loaded {
         self.lost.iter().map(damage).collect()
     }
 
+    /// What was not as it should be though nothing is lost, as sentences for the operator.
+    pub fn notes(&self) -> Vec<String> {
+        let name = self.kind.file_name();
+        let mut notes: Vec<String> = self
+            .mended
+            .iter()
+            .map(|range| format!("{name} was damaged from byte {} to {}; nothing is lost", range.start, range.end))
+            .collect();
+        if self.torn_bytes > 0 {
+            notes.push(format!("{name} ended in {} bytes of a change that was never answered; they are dropped", self.torn_bytes));
+        }
+        notes
+    }
+
     /// Refuses a file of which anything is lost.
     ///
     /// # Errors
@@ -136,15 +150,17 @@ impl Loaded {
         Err(Error::Corrupt { path: self.path, offset: first.from, source: first.source })
     }
 
-    /// Writes the file anew with `payloads`, or in place what it holds if there is no space for a second file; then it takes appends.
+    /// Writes the file anew with `payloads`; then it takes appends.
+    ///
+    /// `payloads` are the changes of this file, or others that add up to the same. If there is no space for a second file and nothing in
+    /// this one is damaged, it is written in place with the changes it has.
     ///
     /// # Errors
     ///
     /// As [`PairedFile::replace`]; [`Error::Full`] only if the file cannot be left as it is.
     pub fn settle(self, fs: &dyn FileSystem, dir: &Path, payloads: &[impl AsRef<[u8]>]) -> Result<PairedFile, Error> {
-        let is_same = self.changes.len() == payloads.len() && self.changes.iter().zip(payloads).all(|(a, b)| a.payload == b.as_ref());
         match PairedFile::replace(fs, dir, self.kind, payloads) {
-            Err(Error::Full { .. }) if is_same && self.lost.is_empty() && self.mended.is_empty() => self.rewrite_in_place(),
+            Err(Error::Full { .. }) if self.lost.is_empty() && self.mended.is_empty() => self.rewrite_in_place(),
             result => result,
         }
     }

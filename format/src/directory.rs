@@ -1,0 +1,246 @@
+//! Opening a data directory: one process, undamaged or with its damage named, and nothing unlinked that might matter.
+//!
+//! Invariants of [`DataDirectory::open`], in the order it works:
+//!
+//! * Nothing is written before the lock is held, and nothing is changed before catalog and manifest have been read: a directory that is
+//!   refused is left as it was, but for folders that were missing.
+//! * A catalog that is damaged, or gone from a directory in use, refuses the start. A manifest that is, does not: it is made anew from what is
+//!   still readable of it and from every log whose own header is valid; the damaged file is copied to `lost+found/` before.
+//! * Catalog and manifest are written anew before the first file is moved or removed.
+//! * A file in `logs/` is removed only if it is a temporary one, or a log that an undamaged manifest never named and to which nothing was
+//!   ever appended. What else the manifest does not name moves to `lost+found/`, which is listed at every start and never emptied.
+//! * It may be killed anywhere and run again.
+
+mod place;
+mod strays;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::catalog::{CatalogFile, CatalogRead};
+use crate::error::{Corruption, Damage, Error};
+use crate::fs::{FileSystem, RealFs};
+use crate::lock::DirectoryLock;
+use crate::manifest::contents::Contents;
+use crate::manifest::{Identity, LiveLog, Manifest};
+use crate::paired::{FileKind, Loaded, PairedFile};
+use crate::units::{ByteOffset, Sequence};
+
+use strays::Strays;
+
+/// The folder of logs.
+const LOGS: &str = "logs";
+
+/// The folder of files that nothing explains.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// A data directory that is open.
+#[derive(Debug)]
+pub struct DataDirectory {
+    fs: Arc<dyn FileSystem>,
+    path: PathBuf,
+    _lock: Option<DirectoryLock>,
+}
+
+/// What opening a data directory gives.
+#[derive(Debug)]
+pub struct Opened {
+    /// The directory; it stays locked while this lives.
+    pub directory: DataDirectory,
+    /// Which logs are live.
+    pub manifest: Manifest,
+    /// Where changes of the catalog go.
+    pub catalog: CatalogFile,
+    /// The changes that the catalog holds, in their order.
+    pub catalog_changes: Vec<Vec<u8>>,
+    /// What is lost of the manifest, and the logs that it names and that are gone.
+    pub damage: Vec<Damage>,
+    /// The names in `lost+found/`.
+    pub lost_and_found: Vec<String>,
+    /// What was found and put right, as sentences for the operator.
+    pub notes: Vec<String>,
+}
+
+impl DataDirectory {
+    /// Opens the data directory at `path` for this process; makes it if it is not there. Its parent must exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkFileSystem`], [`Error::Incoherent`], [`Error::Locked`]; as [`DataDirectory::open_on`].
+    pub fn open(path: &Path) -> Result<Opened, Error> {
+        RealFs.create_dir(path).map_err(Error::io("create", path))?;
+        place::require_local(path)?;
+        let lock = DirectoryLock::acquire(path)?;
+        place::require_coherent(path)?;
+        open(Arc::new(RealFs), path, Some(lock))
+    }
+
+    /// Opens a data directory on any file system, unlocked: for tests, on the double.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if the catalog is damaged, or if a file is of a newer version; [`Error::Missing`] if the catalog is gone;
+    /// [`Error::Full`] if there is no space to put right what has to be; [`Error::TooLarge`]; [`Error::Io`].
+    pub fn open_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Opened, Error> {
+        open(fs, path, None)
+    }
+
+    /// The file system it is on.
+    pub fn fs(&self) -> &Arc<dyn FileSystem> {
+        &self.fs
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where its logs are.
+    pub fn logs_path(&self) -> PathBuf {
+        self.path.join(LOGS)
+    }
+}
+
+fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Result<Opened, Error> {
+    let disk = &*fs;
+    let logs_path = path.join(LOGS);
+    make_folders(disk, path, &logs_path)?;
+    let catalog = CatalogRead::read(disk, path)?;
+    let mut manifest = ManifestRead::read(disk, path)?;
+    let mut strays = Strays::find(disk, path, &logs_path)?;
+    if !catalog.exists() && (manifest.exists() || strays.has_logs()) {
+        return Err(Error::Missing { path: path.join(FileKind::Catalog.file_name()) });
+    }
+    if !manifest.exists() && (!catalog.is_empty() || strays.has_logs()) {
+        // The manifest was there before the first change and the first log.
+        manifest.damage.push(Damage { from: ByteOffset::new(0), end: ByteOffset::new(0), ..manifest_damage() });
+    }
+    let mut notes = [catalog.notes(), manifest.notes()].concat();
+    let is_damaged = !manifest.damage.is_empty();
+    if is_damaged {
+        for log in strays.readable_logs()? {
+            if !manifest.contents.logs.contains_key(&log.id) {
+                notes.push(format!("log {} was taken up from its own header", log.id));
+                manifest.contents.adopt(LiveLog { header: log, closed: None });
+            }
+        }
+        notes.extend(strays.keep_copy(&path.join(FileKind::Manifest.file_name()))?);
+    }
+    // A first start has none, nor may a damaged manifest have one.
+    if manifest.contents.identity.is_none() {
+        manifest.contents.identity = Some(new_identity(path)?);
+    }
+
+    let (catalog, changes) = catalog.settle(disk, path)?;
+    let damage = [manifest.damage.clone(), missing_logs(&manifest.contents, &strays)].concat();
+    let next_log = manifest.contents.next_log().max(strays.next_log());
+    let (contents, file) = manifest.settle(disk, path)?;
+    notes.extend(strays.clear(&contents, is_damaged)?);
+    Ok(Opened {
+        manifest: Manifest::new(file, contents, next_log),
+        catalog,
+        catalog_changes: changes.into_iter().map(|change| change.payload).collect(),
+        damage,
+        lost_and_found: strays.lost_and_found()?,
+        notes,
+        directory: DataDirectory { path: path.to_owned(), _lock: lock, fs },
+    })
+}
+
+/// Makes the folders that are missing, and makes sure of those that are there: the crash may have come between making and syncing.
+fn make_folders(fs: &dyn FileSystem, path: &Path, logs_path: &Path) -> Result<(), Error> {
+    fs.create_dir(path).map_err(Error::io("create", path))?;
+    fs.create_dir(logs_path).map_err(Error::io("create", logs_path))?;
+    fs.sync_dir(path).map_err(Error::io("sync", path))?;
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    match fs.sync_dir(parent) {
+        // Who may not even read the parent did not make this folder.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result.map_err(Error::io("sync", parent)),
+    }
+}
+
+fn new_identity(path: &Path) -> Result<Identity, Error> {
+    let mut identity = Identity { epoch: [0; 16], secret: [0; 16] };
+    for bytes in [&mut identity.epoch, &mut identity.secret] {
+        getrandom::fill(bytes).map_err(|error| Error::io("make an identity for", path)(io::Error::other(error)))?;
+    }
+    Ok(identity)
+}
+
+fn manifest_damage() -> Damage {
+    let sequences = (Sequence::FIRST, Sequence::FIRST);
+    Damage { file: FileKind::Manifest.file_name().to_owned(), from: ByteOffset::new(0), end: ByteOffset::new(0), sequences }
+}
+
+/// The logs that are named and have no file.
+fn missing_logs(contents: &Contents, strays: &Strays<'_>) -> Vec<Damage> {
+    let missing = contents.logs.values().filter(|log| !strays.has(log.header.id));
+    let damage = missing.map(|LiveLog { header, closed }| {
+        let end = closed.map_or(ByteOffset::new(header.durable_len), |closed| closed.end.end);
+        let sequence_end = closed.map_or(header.base_sequence, |closed| closed.end.sequence_end);
+        let file = format!("{LOGS}/{}", header.id.file_name());
+        Damage { file, from: ByteOffset::new(0), end, sequences: (header.base_sequence, sequence_end) }
+    });
+    damage.collect()
+}
+
+/// What stands in a manifest's file, read but not yet written anew.
+struct ManifestRead {
+    loaded: Option<Loaded>,
+    contents: Contents,
+    damage: Vec<Damage>,
+    is_unreadable: bool,
+}
+
+impl ManifestRead {
+    fn read(fs: &dyn FileSystem, dir: &Path) -> Result<ManifestRead, Error> {
+        let path = dir.join(FileKind::Manifest.file_name());
+        let loaded = match Loaded::read(fs, dir, FileKind::Manifest) {
+            // A newer program's manifest is not damaged, and must not be made anew.
+            Err(Error::Corrupt { source, .. }) if !matches!(source, Corruption::Version { .. }) => {
+                let len = fs.open(&path).and_then(|file| file.len()).map_err(Error::io("read", &path))?;
+                let damage = Damage { end: ByteOffset::new(len), ..manifest_damage() };
+                return Ok(ManifestRead { loaded: None, contents: Contents::default(), damage: vec![damage], is_unreadable: true });
+            }
+            result => result?,
+        };
+        let changes = loaded.as_ref().map_or(&[][..], |loaded| &loaded.changes);
+        let contents = Contents::fold(changes).map_err(|(offset, source)| Error::Corrupt { path, offset, source })?;
+        let damage = loaded.as_ref().map(Loaded::damage).unwrap_or_default();
+        Ok(ManifestRead { loaded, contents, damage, is_unreadable: false })
+    }
+
+    fn exists(&self) -> bool {
+        self.loaded.is_some() || self.is_unreadable
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let name = FileKind::Manifest.file_name();
+        let mut notes: Vec<String> =
+            self.damage.iter().map(|lost| format!("{name} is damaged from byte {} to {}", lost.from, lost.end)).collect();
+        if let Some(loaded) = &self.loaded {
+            notes.extend(loaded.notes());
+        }
+        notes
+    }
+
+    fn settle(self, fs: &dyn FileSystem, dir: &Path) -> Result<(Contents, PairedFile), Error> {
+        let payloads = self.contents.payloads();
+        let file = match self.loaded {
+            Some(loaded) => loaded.settle(fs, dir, &payloads)?,
+            None => PairedFile::replace(fs, dir, FileKind::Manifest, &payloads)?,
+        };
+        Ok((self.contents, file))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod crash_tests;
+#[cfg(all(test, not(loom)))]
+mod damage_tests;

@@ -1,0 +1,145 @@
+//! Power cuts, kills and refused calls at every call of two lives of a data directory, and a real directory.
+
+#![allow(clippy::unwrap_used)]
+
+use super::damage_tests::{closed, create_log, data, open_on};
+use super::*;
+use crate::fs::double::{Dice, Fault, FaultKind, MemFs};
+use crate::units::LogId;
+
+/// What was acknowledged: by it the next start is judged.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    catalog: usize,
+    created: usize,
+    closed: usize,
+}
+
+const CATALOG: [&[u8]; 4] = [b"site", b"goal", b"token", b"token revoked"];
+
+/// Two lives of a directory, until a call fails.
+fn live(fs: &MemFs, acknowledged: &mut Acknowledged) -> Result<(), Error> {
+    for life in 0..2 {
+        let mut opened = open_on(fs)?;
+        let rotations = acknowledged.created..acknowledged.created + 2;
+        for number in rotations {
+            opened.catalog.append(CATALOG[life * 2 + number % 2])?;
+            acknowledged.catalog += 1;
+            let header = create_log(&mut opened, 100 + number as u64)?;
+            acknowledged.created += 1;
+            opened.manifest.log_closed(header.id, closed(512, 101 + number as u64))?;
+            acknowledged.closed += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Starts and finds all that was acknowledged, at most one change more, and no damage.
+fn start_and_judge(fs: &MemFs, acknowledged: &Acknowledged, context: &str) {
+    let opened = open_on(fs).unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_eq!(opened.damage, [], "{context}");
+    assert!(opened.lost_and_found.is_empty(), "{context}");
+    let changes = opened.catalog_changes.len();
+    assert!((acknowledged.catalog..=acknowledged.catalog + 1).contains(&changes), "{context}");
+    assert!(opened.catalog_changes.iter().eq(&CATALOG[..changes]), "{context}");
+    let logs: Vec<_> = opened.manifest.logs().collect();
+    assert!((acknowledged.created..=acknowledged.created + 1).contains(&logs.len()), "{context}");
+    assert!((acknowledged.closed..=acknowledged.closed + 1).contains(&logs.iter().filter(|log| log.closed.is_some()).count()), "{context}");
+    for (number, log) in logs.iter().enumerate() {
+        assert_eq!(log.header.id, LogId::new(number as u64 + 1), "{context}");
+        assert!(fs.live(&opened.directory.logs_path().join(log.header.id.file_name())).is_some(), "{context}");
+    }
+    // The identity of a log that was never named may be skipped.
+    let next = logs.len() as u64 + 1;
+    assert!((next..=next + 1).contains(&opened.manifest.next_log().value()), "{context}");
+}
+
+fn calls_of_two_lives() -> u64 {
+    let fs = MemFs::new(0);
+    let mut acknowledged = Acknowledged::default();
+    live(&fs, &mut acknowledged).unwrap();
+    assert_eq!(acknowledged.created, 4);
+    start_and_judge(&fs, &acknowledged, "undisturbed");
+    fs.calls(None)
+}
+
+#[test]
+fn whatever_fails_at_any_call_the_next_start_finds_all_that_was_acknowledged() {
+    for (nth, kind) in (0..calls_of_two_lives())
+        .flat_map(|nth| [FaultKind::PowerCut, FaultKind::Io, FaultKind::Full, FaultKind::Short].map(|kind| (nth, kind)))
+    {
+        let fs = MemFs::new(nth);
+        fs.fail(Fault { op: None, nth, forever: false, kind });
+        let mut acknowledged = Acknowledged::default();
+        let _ = live(&fs, &mut acknowledged);
+        let mut dice = Dice::new(nth);
+        let mut cuts = vec![("all kept", fs.crash(&mut |_| 1)), ("all dropped", fs.crash(&mut |_| 0))];
+        cuts.push(("some dropped", fs.crash(&mut |n| dice.below(n))));
+        if kind != FaultKind::PowerCut {
+            cuts.push(("killed", fs.kill()));
+        }
+        for (cut, state) in cuts {
+            let context = format!("call {nth} {kind:?}, {cut}");
+            start_and_judge(&state, &acknowledged, &context);
+            start_and_judge(&state.crash(&mut |_| 0), &acknowledged, &format!("{context}, then started and cut"));
+        }
+    }
+}
+
+#[test]
+fn a_start_beside_a_damaged_manifest_can_be_cut_at_any_call() {
+    let fs = MemFs::new(7);
+    live(&fs, &mut Acknowledged::default()).unwrap();
+    let path = data().join("manifest.log");
+    let mut manifest = fs.live(&path).unwrap();
+    // In the first log's creation, behind the header (64 bytes) and the directory's pair (96).
+    manifest[64 + 96 + 20] ^= 1;
+    fs.install(&path, &manifest);
+    let damaged = fs.kill();
+    let undisturbed = damaged.kill();
+    let expected: Vec<_> = open_on(&undisturbed).unwrap().manifest.logs().cloned().collect();
+    assert_eq!(expected.len(), 4);
+    let calls = undisturbed.calls(None) - damaged.calls(None);
+    for (nth, kind) in (0..calls).flat_map(|nth| [FaultKind::PowerCut, FaultKind::Io, FaultKind::Full].map(|kind| (nth, kind))) {
+        let fs = damaged.kill();
+        fs.fail(Fault { op: None, nth, forever: false, kind });
+        let _ = open_on(&fs);
+        let mut dice = Dice::new(nth);
+        for state in [fs.kill(), fs.crash(&mut |_| 0), fs.crash(&mut |_| 1), fs.crash(&mut |n| dice.below(n))] {
+            let opened = open_on(&state).unwrap();
+            assert!(opened.manifest.logs().eq(&expected), "call {nth} {kind:?}");
+            let copies =
+                opened.lost_and_found.iter().filter(|name| state.live(&data().join("lost+found").join(name)).as_ref() == Some(&manifest));
+            assert_eq!((copies.count(), opened.lost_and_found.len()), (1, 1), "call {nth} {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_real_directory_is_made_locked_and_opened_again() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("data");
+    let mut opened = DataDirectory::open(&path).unwrap();
+    opened.catalog.append(b"site").unwrap();
+    let header = create_log(&mut opened, 1).unwrap();
+    assert!(matches!(DataDirectory::open(&path), Err(Error::Locked { .. })));
+    let identity = opened.manifest.identity().clone();
+    drop(opened);
+    std::fs::write(path.join("logs/notes.txt"), "mine").unwrap();
+    let opened = DataDirectory::open(&path).unwrap();
+    assert_eq!(opened.catalog_changes, [b"site"]);
+    assert_eq!(opened.manifest.identity(), &identity);
+    assert!(opened.manifest.logs().map(|log| &log.header).eq([&header]));
+    assert_eq!((opened.damage.len(), opened.lost_and_found), (0, vec!["notes.txt".to_owned()]));
+    assert_eq!(opened.notes, ["moved logs/notes.txt, which the manifest does not name, to lost+found/notes.txt"]);
+    let mut names: Vec<String> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["catalog.log", "lock", "logs", "lost+found", "manifest.log"]);
+}
+
+#[test]
+fn a_directory_in_a_folder_that_is_not_there_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let error = DataDirectory::open(&root.path().join("a/b")).unwrap_err();
+    assert!(matches!(error, Error::Io { operation: "create", .. }));
+}
