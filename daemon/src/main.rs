@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+mod app;
 mod appender;
 mod catalog;
 mod cli;
@@ -12,10 +13,14 @@ mod client_ip;
 mod config;
 mod health;
 mod http;
+mod identity;
 mod instant;
 mod limiter;
 mod question;
+mod recovery;
+mod rotation;
 mod secret;
+mod signals;
 mod store;
 mod telemetry;
 

@@ -45,7 +45,7 @@ pub(crate) trait Journal: Send {
     ///
     /// # Errors
     ///
-    /// [`format::Error::Full`] if the change was undone for lack of space; any other error is final.
+    /// [`format::Error::Full`] and [`format::Error::TooLarge`] if the change is not in it; any other error is final.
     fn append(&mut self, payload: &[u8]) -> Result<(), format::Error>;
 }
 
@@ -76,7 +76,7 @@ pub(crate) enum Refusal {
     /// The site has [`MAX_GOALS`] goals.
     #[error("a site may have at most {MAX_GOALS} goals")]
     TooManyGoals,
-    /// No space is left; the same change may be tried later.
+    /// No space is left, or the file has reached its bound; the same change may be tried later.
     #[error("no space left for the change")]
     DiskFull,
     /// A sync failed, now or before: whether the change is stored shows after a restart.
@@ -305,7 +305,7 @@ impl Catalog {
         let payload = serde_json::to_vec(&entry).expect("a change has only string keys");
         match writer.journal.append(&payload) {
             Ok(()) => {}
-            Err(format::Error::Full { .. }) => return Err(Refusal::DiskFull),
+            Err(format::Error::Full { .. } | format::Error::TooLarge { .. }) => return Err(Refusal::DiskFull),
             Err(error) => {
                 writer.failed = true;
                 tracing::error!(error = &error as &dyn std::error::Error, "the catalog cannot be written");

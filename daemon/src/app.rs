@@ -1,0 +1,167 @@
+//! The daemon as a whole: builds everything in order, serves, and drains.
+//!
+//! The order: the directory and its lock; the logs, indexed and durable; the catalog and its owner; the socket; the committer. Nothing
+//! is answered before all of it stands. The end is the same backwards: no new connections, what was begun is answered, what is queued is
+//! committed, and a last frame says that nothing was in flight.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use format::{DataDirectory, LogOptions, Opened};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tracing::level_filters::LevelFilter;
+
+use crate::appender::{self, Policy};
+use crate::catalog::{self, Catalog};
+use crate::config::{Config, LogLevel, SyncMode};
+use crate::health::Health;
+use crate::question::Pool;
+use crate::recovery::{self, Start};
+use crate::store::Store;
+use crate::{http, identity, signals, telemetry};
+
+/// How long a drain waits for clients; with what the last sync takes it stays below ten seconds.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long tasks that are left may take when everything is done.
+const REST: Duration = Duration::from_secs(1);
+
+/// `EX_IOERR` of sysexits.h: the disk failed. A start finds out what is on it.
+const DISK_FAILED: u8 = 74;
+
+/// `EX_TEMPFAIL` of sysexits.h: another daemon holds the directory.
+const LOCKED: u8 = 75;
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The data directory cannot be opened, or its logs cannot be read.
+    #[error(transparent)]
+    Directory(#[from] format::Error),
+    /// The catalog cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] catalog::OpenError),
+    /// The owner has no token.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// What the settings say.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The system refuses a thread or a signal handler.
+    #[error("cannot start {what}")]
+    System {
+        /// What was to be started.
+        what: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What the process ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::Directory(format::Error::Locked { .. }) => ExitCode::from(LOCKED),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Runs the daemon until a signal or a failure ends it, and says what the process ends with.
+///
+/// # Errors
+///
+/// [`Error`], if it cannot start.
+pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
+    telemetry::start(level(config.log_level));
+    let stop = signals::watch().map_err(system("the signal handlers"))?;
+    let health = Arc::<Health>::default();
+    let opened = DataDirectory::open(&config.data_path)?;
+    report(&opened);
+    let Opened { directory, manifest, catalog, catalog_changes, mut damage, .. } = opened;
+    let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes))?;
+    let Start { recovered, rotation, indexes, damage: lost } = start;
+    damage.extend(lost);
+    let changes = catalog_changes.iter().map(Vec::as_slice);
+    let catalog = Arc::new(Catalog::open(changes, Box::new(catalog), Arc::clone(&health))?);
+    drop(catalog_changes);
+    identity::settle(&catalog, &config.data_path, config.admin_token_file.as_deref())?;
+
+    let runtime = Builder::new_multi_thread().enable_all().thread_name("http").build().map_err(system("the runtime"))?;
+    let address = config.http_addr;
+    let listener = runtime.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+
+    let store = Arc::new(Store::new(indexes, damage, Pool::start().map_err(system("the query threads"))?));
+    let policy = Policy { sync: config.sync, segment_bytes: config.segment_bytes, segment_age: config.segment_age };
+    let secret = rotation.secret();
+    let started = appender::start(recovered, Box::new(rotation), Arc::clone(&store), Arc::clone(&health), policy);
+    let (appender, committer) = started.map_err(system("the appender"))?;
+    if config.sync == SyncMode::Os {
+        tracing::warn!("sync is left to the system: a crash of the machine loses what it had not written, and answers say so");
+    }
+
+    let state = Arc::new(http::State::new(config, catalog, store, appender.clone(), Arc::clone(&health), secret));
+    health.serve();
+    announce(address);
+    let stop = async {
+        tokio::select! {
+            _ = stop => tracing::info!("draining"),
+            () = health.failed() => {}
+        }
+        health.drain();
+    };
+    runtime.block_on(http::serve(listener, state, stop, GRACE));
+    appender.stop();
+    let joined = committer.join();
+    runtime.shutdown_timeout(REST);
+    Ok(match (joined, health.failure()) {
+        (Ok(()), None) => ExitCode::SUCCESS,
+        (Ok(()) | Err(_), cause) => {
+            tracing::error!(cause, "ended by a failure: start again to recover");
+            ExitCode::from(DISK_FAILED)
+        }
+    })
+}
+
+/// The one line on stdout. Whoever started the daemon may have closed it.
+fn announce(address: SocketAddr) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
+    tracing::info!(%address, "serving");
+}
+
+/// Tells the operator what the directory was found in.
+fn report(opened: &Opened) {
+    for note in &opened.notes {
+        tracing::warn!("{note}");
+    }
+    for lost in &opened.damage {
+        tracing::error!(file = lost.file, from = lost.from.value(), end = lost.end.value(), "part of the data directory is lost");
+    }
+    if !opened.lost_and_found.is_empty() {
+        tracing::warn!(files = ?opened.lost_and_found, "lost+found holds files that nothing explains");
+    }
+}
+
+fn level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::System { what, source }
+}

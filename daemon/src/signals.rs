@@ -1,0 +1,39 @@
+//! TERM and INT: the first one drains, a second one ends at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use tokio::sync::oneshot;
+
+/// Watches for the signals from here on; the receiver is told of the first.
+///
+/// Nothing acknowledged is lost by the second one: whatever was answered is on the disk.
+///
+/// # Errors
+///
+/// If the system refuses a handler or a thread.
+pub(crate) fn watch() -> io::Result<oneshot::Receiver<()>> {
+    // A file that may not grow is an error of the write that asks for it, like a full disk, and not the end of the process.
+    flag::register(SIGXFSZ, Arc::default())?;
+    let again = Arc::<AtomicBool>::default();
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the action that ends the process finds the flag set by an earlier signal alone. Shells expect 128 and the
+        // signal's number.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
+        flag::register(signal, Arc::clone(&again))?;
+    }
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let (tell, told) = oneshot::channel();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        if signals.forever().next().is_some() {
+            // Whoever waited is gone only when the process ends.
+            let _ = tell.send(());
+        }
+    })?;
+    Ok(told)
+}
