@@ -130,6 +130,11 @@ impl LogWriter {
         self.header.id
     }
 
+    /// What the file begins with; the manifest repeats it.
+    pub fn header(&self) -> &LogHeader {
+        &self.header
+    }
+
     /// When the log was created.
     pub fn created(&self) -> UnixMicros {
         self.header.created
@@ -260,12 +265,16 @@ impl LogWriter {
         self.records = 0;
     }
 
-    /// After a write that failed halfway: zeros again, or the writer is done. A stale piece must not be found behind a later,
-    /// shorter batch.
+    /// After a write that failed halfway: zeros again, synced, or the writer is done.
+    ///
+    /// A stale piece must not be found behind a later, shorter batch, nor come back after a power cut: whoever was refused for lack
+    /// of space was told that nothing is stored. After any other failure the piece stays as it is, so that the next start sees an
+    /// unclean end and makes durable what it finds.
     fn undo(&mut self, len: usize, source: std::io::Error) -> Error {
-        let is_full = growth::is_full(&source);
-        let zeroed = write_all_at(&*self.file, &vec![0; len], self.end);
-        if is_full && zeroed.is_ok() {
+        let is_undone =
+            growth::is_full(&source) && write_all_at(&*self.file, &vec![0; len], self.end).is_ok() && self.file.sync_data().is_ok();
+        if is_undone {
+            self.durable_end = self.end;
             return Error::Full { path: self.path.clone(), source };
         }
         self.poisoned = true;

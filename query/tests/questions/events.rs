@@ -119,7 +119,7 @@ pub(crate) fn snapshot_of(events: &[Event]) -> Snapshot {
     Snapshot::new(&[log.index])
 }
 
-fn record<'a>(event: &'a Event, properties: &'a str) -> Record<'a> {
+pub(crate) fn record<'a>(event: &'a Event, properties: &'a str) -> Record<'a> {
     Record {
         name: &event.name,
         path: event.path.as_deref(),

@@ -35,7 +35,7 @@ fn time() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> impl Strategy<Value = Event> {
     let kind = prop_oneof![4 => Just(Kind::Event), 2 => Just(Kind::Pageview), 1 => Just(Kind::Vital)];
     let name = prop::sample::select(&NAMES[..]).prop_map(str::to_owned);
     let path = prop::option::of(prop::sample::select(&PATHS[..]).prop_map(str::to_owned));
@@ -59,7 +59,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 #[derive(Clone, Debug)]
-struct Question {
+pub(crate) struct Question {
     site: u8,
     is_path: bool,
     text: &'static str,
@@ -70,7 +70,7 @@ struct Question {
     limit: usize,
 }
 
-fn question() -> impl Strategy<Value = Question> {
+pub(crate) fn question() -> impl Strategy<Value = Question> {
     let text = prop::sample::select(vec!["signup", "sign", "", "/", "/a", "nothing"]);
     let condition = (prop::sample::select(&KEYS[..]), prop::sample::select(vec!["pro", "5", "true", "", "{\"b\":[1.5]}", "null"]));
     let conditions = prop::collection::vec(condition, 0..2);
@@ -81,7 +81,7 @@ fn question() -> impl Strategy<Value = Question> {
     )
 }
 
-fn ask(snapshot: &Snapshot, model: &Model, question: &Question) -> Result<(), TestCaseError> {
+pub(crate) fn ask(snapshot: &Snapshot, model: &Model, question: &Question) -> Result<(), TestCaseError> {
     let Question { site: on, is_path, text, span: (from, end), unit, ref conditions, key, limit } = *question;
     let span = Span::until(instant(from), instant(end));
     let term = if is_path { Term::Path(text) } else { Term::Event(text) };

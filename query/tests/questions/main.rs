@@ -4,4 +4,5 @@
 mod events;
 mod examples;
 mod full_scan;
+mod histories;
 mod model;
