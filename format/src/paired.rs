@@ -5,6 +5,7 @@
 //! * A proof frame is written only after a sync that covered its change returned; [`PairedFile::append`] returns only after a sync that
 //!   covered the proof did. So nothing is answered, unlinked or acted on before both are durable.
 //! * Pairs follow each other without a gap: a change starts where the proof before it ends, the first one behind the header.
+//! * No sector holds a part of a change and its proof: the loss of one sector is always noticed, or loses nothing.
 //! * The bytes behind the last pair are zeros and synced, up to the file's length, which grows in steps of [`STEP_BYTES`] and is named by
 //!   every proof: a shorter file was cut by something else.
 //! * After a sync that failed nothing is appended any more: the page cache and the disk may differ, and only a start that writes
@@ -29,7 +30,7 @@ use crate::fs::{File, FileSystem, write_all_at};
 use crate::log::growth::{self, GrowthFailure};
 use crate::units::ByteOffset;
 
-use layout::{HEADER_LEN_BYTES, Header, PROOF_LEN_BYTES, Proof};
+use layout::{HEADER_LEN_BYTES, Header, Proof, pair_end};
 pub use load::{Change, Loaded, Lost};
 
 /// The longest payload of a change, in bytes.
@@ -38,7 +39,7 @@ pub const MAX_CHANGE_BYTES: usize = 4 * 1024 * 1024;
 /// The longest file, in bytes: it is read whole at a start.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What the file grows by, in bytes: some hundred changes.
+/// What the file grows by, in bytes: about a hundred changes.
 pub const STEP_BYTES: u64 = 64 * 1024;
 
 /// What a paired file is for.
@@ -92,8 +93,8 @@ impl Image {
 
     /// A whole file that holds `payloads`.
     fn of_file(kind: FileKind, salt: Salt, payloads: &[impl AsRef<[u8]>]) -> Image {
-        let pairs_len = payloads.iter().map(|payload| pair_len(payload.as_ref())).sum::<u64>();
-        let durable_len = (HEADER_LEN_BYTES as u64 + pairs_len).next_multiple_of(STEP_BYTES);
+        let end = payloads.iter().fold(HEADER_LEN_BYTES as u64, |at, payload| pair_end(at, payload.as_ref()));
+        let durable_len = end.next_multiple_of(STEP_BYTES);
         let header = Header { kind, salt, durable_len };
         let mut image = Image { bytes: header.encode().to_vec(), checksum: FileChecksum::new(salt) };
         for payload in payloads {
@@ -101,12 +102,6 @@ impl Image {
         }
         image
     }
-}
-
-/// How many bytes a change with this payload takes, with padding and proof.
-fn pair_len(payload: &[u8]) -> u64 {
-    let change = crate::frame::HEADER_LEN_BYTES + payload.len();
-    (change.next_multiple_of(layout::ALIGNMENT) + PROOF_LEN_BYTES) as u64
 }
 
 /// A paired file that is open for appending.
@@ -173,7 +168,7 @@ impl PairedFile {
             return Err(Error::Poisoned { path: self.path.clone() });
         }
         check_len(&self.path, payload.len() as u64, MAX_CHANGE_BYTES as u64)?;
-        let end = self.end + pair_len(payload);
+        let end = pair_end(self.end, payload);
         check_len(&self.path, end, MAX_FILE_BYTES)?;
         self.grow(end)?;
 

@@ -92,8 +92,8 @@ fn a_start_beside_a_damaged_manifest_can_be_cut_at_any_call() {
     live(&fs, &mut Acknowledged::default()).unwrap();
     let path = data().join("manifest.log");
     let mut manifest = fs.live(&path).unwrap();
-    // In the first log's creation, behind the header (64 bytes) and the directory's pair (96).
-    manifest[64 + 96 + 20] ^= 1;
+    // In the first log's creation, behind the directory's change and its proof in the second sector.
+    manifest[512 + 48 + 20] ^= 1;
     fs.install(&path, &manifest);
     let damaged = fs.kill();
     let undisturbed = damaged.kill();

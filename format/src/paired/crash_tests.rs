@@ -171,7 +171,8 @@ fn a_start_on_a_full_disk_goes_on_with_the_file_as_it_is() {
         let mut file = first_start(&fs).unwrap();
         assert_eq!(append_all(&mut file, 0, 3), 3);
         if unproven {
-            fs.fail(Fault { op: Some(Op::Write), nth: 1, forever: true, kind: FaultKind::PowerCut });
+            // The file grows, the change is written, and the power fails with its proof.
+            fs.fail(Fault { op: Some(Op::Write), nth: 2, forever: true, kind: FaultKind::PowerCut });
             file.append(&payload(3)).unwrap_err();
         }
         let state = fs.crash(&mut |_| 0);

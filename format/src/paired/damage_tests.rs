@@ -11,7 +11,8 @@ const CHANGES: usize = 20;
 
 /// The bytes of a file with twenty proven changes of many lengths, as they stand on disk.
 fn file() -> (Vec<u8>, Vec<Vec<u8>>) {
-    let payloads: Vec<Vec<u8>> = (0..CHANGES).map(|at| vec![at as u8 + 1; at * 7 % 40]).collect();
+    let len = |at: usize| if at % 7 == 5 { 1200 } else { at * 7 % 40 };
+    let payloads: Vec<Vec<u8>> = (0..CHANGES).map(|at| vec![at as u8 + 1; len(at)]).collect();
     let mut image = Image::of_file(KIND, *b"0123456789abcdef", &payloads).bytes;
     image.resize(STEP_BYTES as usize, 0);
     (image, payloads)
@@ -19,12 +20,12 @@ fn file() -> (Vec<u8>, Vec<Vec<u8>>) {
 
 fn used_end(image: &[u8]) -> usize {
     // A proof ends in three zeros.
-    (image.iter().rposition(|byte| *byte != 0).unwrap() + 1).next_multiple_of(layout::ALIGNMENT)
+    (image.iter().rposition(|byte| *byte != 0).unwrap() + 1).next_multiple_of(8)
 }
 
 /// Where the change with this number starts.
 fn start_of(number: usize, payloads: &[Vec<u8>]) -> usize {
-    HEADER_LEN_BYTES + payloads[..number].iter().map(|payload| pair_len(payload)).sum::<u64>() as usize
+    payloads[..number].iter().fold(HEADER_LEN_BYTES as u64, |at, payload| pair_end(at, payload)) as usize
 }
 
 /// Whether every change is there, or missing in a range that is named as lost; and nothing else is there.
@@ -81,7 +82,7 @@ fn every_flipped_bit_loses_nothing_or_is_named() {
     assert_eq!(refused, HEADER_LEN_BYTES * 8);
     let change_bits: usize = payloads.iter().map(|payload| (crate::frame::HEADER_LEN_BYTES + payload.len()) * 8).sum();
     assert_eq!(lost, change_bits, "a flip in a change loses that change, and nothing else loses any");
-    assert_eq!(completed, PROOF_LEN_BYTES * 8, "a flip in the last proof leaves its change whole");
+    assert_eq!(completed, layout::PROOF_LEN_BYTES * 8, "a flip in the last proof leaves its change whole");
     assert_eq!(mended + completed, used_bits - HEADER_LEN_BYTES * 8 - change_bits);
     assert_eq!(torn, image.len() - used_bits / 8);
 }
@@ -119,6 +120,19 @@ fn a_proven_change_that_was_overwritten_by_another_is_lost() {
 }
 
 #[test]
+fn no_lost_sector_takes_a_change_without_a_word() {
+    let (image, payloads) = file();
+    for sector in 1..image.len() / layout::PROOF_ALIGNMENT {
+        for garbage in [0, 0xff] {
+            let mut damaged = image.clone();
+            damaged[sector * layout::PROOF_ALIGNMENT..][..layout::PROOF_ALIGNMENT].fill(garbage);
+            let (_, found) = parse(&damaged, KIND).unwrap();
+            assert!(judge(&found, &payloads) <= 1, "sector {sector}");
+        }
+    }
+}
+
+#[test]
 fn damage_over_many_changes_is_one_range_up_to_the_next_whole_one() {
     let (mut image, payloads) = file();
     image[start_of(4, &payloads) + 3..start_of(9, &payloads) - 1].fill(0);
@@ -131,7 +145,7 @@ fn damage_over_many_changes_is_one_range_up_to_the_next_whole_one() {
 #[test]
 fn a_frame_of_another_file_or_place_never_passes() {
     let (mut image, payloads) = file();
-    // The same bytes eight pairs of equal length further on: right salt, wrong offset.
+    // The right salt, and the wrong offset.
     let (from, to) = (start_of(1, &payloads), start_of(2, &payloads));
     let pair = image[from..to].to_vec();
     let end = used_end(&image);

@@ -9,9 +9,11 @@ use super::{FileKind, MAX_CHANGE_BYTES};
 /// Bytes before the first change.
 pub(super) const HEADER_LEN_BYTES: usize = 64;
 
-/// What changes and proofs are aligned to, in bytes.
-pub(super) const ALIGNMENT: usize = 8;
-const _: () = assert!(HEADER_LEN_BYTES.is_multiple_of(ALIGNMENT));
+/// What proofs are aligned to, in bytes: a sector, the least that a disk loses at once.
+///
+/// So no sector holds a part of a change and its proof: one that is lost takes a proof, and leaves a whole change, or takes a part of a
+/// change, and leaves the proof that tells. Side by side in one sector, the last few changes could vanish like a torn tail.
+pub(super) const PROOF_ALIGNMENT: usize = 512;
 
 const MAGIC: [u8; 8] = *b"hkeepair";
 const VERSION: u32 = 1;
@@ -76,10 +78,16 @@ pub(super) struct ChangeFrame<'a> {
 }
 
 impl ChangeFrame<'_> {
-    /// Where its proof stands: at the next multiple of 8.
+    /// Where its proof stands: in the next sector.
     pub(super) fn proof_at(&self) -> u64 {
-        self.end.next_multiple_of(ALIGNMENT as u64)
+        self.end.next_multiple_of(PROOF_ALIGNMENT as u64)
     }
+}
+
+/// The end of a pair that starts at `offset`.
+pub(super) fn pair_end(offset: u64, payload: &[u8]) -> u64 {
+    let change_end = offset + (frame::HEADER_LEN_BYTES + payload.len()) as u64;
+    change_end.next_multiple_of(PROOF_ALIGNMENT as u64) + PROOF_LEN_BYTES as u64
 }
 
 /// Appends a change frame that will stand at `offset`, and its padding; returns its checksum.
@@ -87,7 +95,9 @@ pub(super) fn encode_change(out: &mut Vec<u8>, checksum: &FileChecksum, offset: 
     let start = out.len();
     frame::encode(out, checksum, offset, FrameKind::Change, payload);
     let crc = frame_crc(&out[start..]);
-    out.resize(start + (out.len() - start).next_multiple_of(ALIGNMENT), 0);
+    let end = offset + (out.len() - start) as u64;
+    let padding = end.next_multiple_of(PROOF_ALIGNMENT as u64) - end;
+    out.resize(out.len() + padding as usize, 0);
     crc
 }
 
@@ -110,12 +120,12 @@ const PROOF_SALT_END: usize = 16;
 const PROOF_OFFSET_END: usize = PROOF_SALT_END + 8;
 const PROOF_LEN_END: usize = PROOF_OFFSET_END + 8;
 const PROOF_CRC_END: usize = PROOF_LEN_END + 4;
-/// Three zero bytes fill the frame up to a multiple of 8.
+/// Three zero bytes fill the frame up to a multiple of 8, for whoever reads a dump.
 const PROOF_PAYLOAD_BYTES: usize = PROOF_CRC_END + 3;
 
 /// Header and payload of a proof frame together, in bytes.
 pub(super) const PROOF_LEN_BYTES: usize = frame::HEADER_LEN_BYTES + PROOF_PAYLOAD_BYTES;
-const _: () = assert!(PROOF_LEN_BYTES.is_multiple_of(ALIGNMENT));
+const _: () = assert!(PROOF_LEN_BYTES <= PROOF_ALIGNMENT);
 
 /// Says that a change was synced before this was written.
 ///
@@ -141,7 +151,7 @@ impl Proof {
 
     /// The proof frame at the start of `bytes`, which stand at `offset`, if there is one.
     pub(super) fn decode(bytes: &[u8], checksum: &FileChecksum, offset: u64) -> Option<Proof> {
-        // Scanning asks at every eighth byte: look at the kind before computing a checksum.
+        // Scanning asks in every sector: look at the kind before computing a checksum.
         if bytes.get(frame::HEADER_LEN_BYTES - 1) != Some(&(FrameKind::Proof as u8)) {
             return None;
         }
@@ -191,12 +201,13 @@ mod tests {
         let mut bytes = Vec::new();
         let crc = encode_change(&mut bytes, &checksum, 64, b"{\"a\":1}");
         let proof = Proof { change_offset: 64, durable_len: 65536, change_crc: crc };
-        proof.encode(&mut bytes, &checksum, 80);
+        proof.encode(&mut bytes, &checksum, 512);
         let mut golden = vec![7, 0, 0, 0];
         golden.extend([0xd3, 0x30, 0xba, 0x36]);
         golden.extend(b"\x03{\"a\":1}");
+        golden.resize(512 - 64, 0);
         golden.extend([39, 0, 0, 0]);
-        golden.extend([0x97, 0xef, 0xd4, 0xa9]);
+        golden.extend([0x31, 0xaf, 0x49, 0x65]);
         golden.push(4);
         golden.extend(SALT);
         golden.extend(b"\x40\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0");
@@ -207,15 +218,19 @@ mod tests {
         image.extend(&golden);
         let change = decode_change(&image, &checksum, 64).unwrap();
         assert_eq!(change, ChangeFrame { payload: b"{\"a\":1}", crc, end: 80 });
-        assert_eq!(Proof::decode(&image[80..], &checksum, change.proof_at()), Some(proof));
-        assert_eq!(Proof::decode(&image[80..], &checksum, 88), None);
+        assert_eq!(Proof::decode(&image[512..], &checksum, change.proof_at()), Some(proof));
+        assert_eq!(Proof::decode(&image[512..], &checksum, 1024), None);
+        assert_eq!(pair_end(64, b"{\"a\":1}"), image.len() as u64);
     }
 
     #[test]
-    fn a_change_is_padded_to_eight_bytes() {
-        let mut bytes = Vec::new();
-        encode_change(&mut bytes, &FileChecksum::new(SALT), 64, b"0123456789");
-        assert_eq!((bytes.len(), &bytes[19..]), (24, [0; 5].as_slice()));
+    fn a_proof_stands_in_the_sector_behind_its_change() {
+        for (payload_len, proof_at) in [(0, 512), (439, 512), (440, 1024), (951, 1024), (952, 1536)] {
+            let mut bytes = Vec::new();
+            encode_change(&mut bytes, &FileChecksum::new(SALT), 64, &vec![1; payload_len]);
+            assert_eq!(64 + bytes.len(), proof_at);
+            assert_eq!(pair_end(64, &vec![1; payload_len]), proof_at as u64 + 48);
+        }
     }
 
     #[test]

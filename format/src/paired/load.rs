@@ -1,10 +1,10 @@
 //! Reading a paired file back, and telling a torn tail from corruption.
 //!
-//! With `E` the end of the pairs that follow each other from the header on, and `D` the end of the last valid proof frame anywhere in the
-//! file, found at any 8-byte position, also behind damage:
+//! With `E` the end of the pairs that follow each other from the header on, and `D` the place of the last valid proof frame anywhere in
+//! the file, found by looking into every sector, also behind damage:
 //!
-//! * `E` ≥ `D`: what follows was never answered. A whole change there is kept: whoever asked for it was told that its outcome is unknown.
-//! * `E` < `D`: the bytes from `E` to the next change that its proof vouches for are corruption; reading resumes there.
+//! * `E` > `D`: what follows was never answered. A whole change there is kept: whoever asked for it was told that its outcome is unknown.
+//! * `E` ≤ `D`: the bytes from `E` to the next change that its proof vouches for are corruption; reading resumes there.
 //! * A whole change whose own proof is broken below `D` is kept: the next change was only written after that proof was synced.
 
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::error::{Corruption, Damage, Error};
 use crate::fs::{File, FileSystem, read_exact_at, write_all_at};
 use crate::units::{ByteOffset, Sequence};
 
-use super::layout::{self, ALIGNMENT, ChangeFrame, HEADER_LEN_BYTES, Header, PROOF_LEN_BYTES, Proof};
+use super::layout::{self, ChangeFrame, HEADER_LEN_BYTES, Header, PROOF_ALIGNMENT, PROOF_LEN_BYTES, Proof};
 use super::{FileKind, MAX_FILE_BYTES, PairedFile, check_len, full_or};
 
 /// One change of a file.
@@ -229,7 +229,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(image: &'a [u8], checksum: &'a FileChecksum) -> Walk<'a> {
         let mut proofs = Vec::new();
-        for at in (HEADER_LEN_BYTES..image.len()).step_by(ALIGNMENT) {
+        for at in (PROOF_ALIGNMENT..image.len()).step_by(PROOF_ALIGNMENT) {
             proofs.extend(Proof::decode(&image[at..], checksum, at as u64).map(|proof| (at as u64, proof)));
         }
         Walk { image, checksum, proofs, found: Found { end: HEADER_LEN_BYTES as u64, ..Found::default() } }
