@@ -112,8 +112,8 @@ impl Options {
     ///
     /// The exit status and the output, when it ends instead.
     pub fn try_start(self) -> Result<Daemon, Failure> {
-        let mut process = Process::spawn(&self, &["serve", "--http-addr", "127.0.0.1:0"]);
-        match process.listening.recv_timeout(PATIENCE) {
+        let (mut process, listening) = Process::spawn(&self);
+        match listening.recv_timeout(PATIENCE) {
             Ok(address) => {
                 let pid = process.find_daemon();
                 Ok(Daemon { options: self, process, address, pid })
@@ -130,12 +130,12 @@ impl Options {
 
     /// Starts the daemon and kills it after `delay`, whether it serves by then or not.
     pub fn start_and_kill(&self, delay: Duration) {
-        let mut process = Process::spawn(self, &["serve", "--http-addr", "127.0.0.1:0"]);
+        let (mut process, _) = Process::spawn(self);
         std::thread::sleep(delay);
         process.kill();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self) -> Command {
         let mut line = self.wrapper.iter().cloned();
         let mut command = match line.next() {
             Some(program) => {
@@ -146,7 +146,7 @@ impl Options {
             None => Command::new(&self.binary),
         };
         command
-            .args(arguments)
+            .args(["serve", "--http-addr", "127.0.0.1:0"])
             .arg("--data-path")
             .arg(&self.data_path)
             .args(&self.flags)
@@ -307,15 +307,15 @@ pub fn memory_kb(pid: i32, field: &str) -> u64 {
 struct Process {
     child: Child,
     status: Option<ExitStatus>,
-    listening: Receiver<SocketAddr>,
     printed: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
-    fn spawn(options: &Options, arguments: &[&str]) -> Process {
+    /// Starts it; its address comes on the channel, which is closed when it ends instead.
+    fn spawn(options: &Options) -> (Process, Receiver<SocketAddr>) {
         let mut child = options
-            .command(arguments)
+            .command()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -333,7 +333,7 @@ impl Process {
             }),
             keep(stderr, Arc::clone(&printed), |_| {}),
         ];
-        Process { child, status: None, listening, printed, readers }
+        (Process { child, status: None, printed, readers }, listening)
     }
 
     /// The daemon itself: the child, or the one process below the wrapper.

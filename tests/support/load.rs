@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::{Answer, Connection, Daemon, Event};
 
@@ -182,4 +183,41 @@ fn event(id: &str) -> Event {
 
 fn sequence(answer: &Answer) -> u64 {
     answer.sequence().expect("a stored event has a sequence")
+}
+
+/// The event that fills a disk.
+pub const BIG_EVENT_NAME: &str = "big";
+
+/// Reports large events until the disk is full, and gives how many were stored.
+///
+/// # Panics
+///
+/// When anything but 202, and at last 507 with `Retry-After`, is answered.
+pub fn fill_disk(daemon: &Daemon) -> u64 {
+    let (mut connection, token) = (daemon.connect(), daemon.token());
+    let padding = "x".repeat(30 * 1024);
+    let event = Event::new(BIG_EVENT_NAME).with("properties", serde_json::json!({ "padding": padding }));
+    for stored in 0..1000 {
+        let answer = event.send(&mut connection, &token).expect("a daemon on a full disk answers");
+        if answer.status != 202 {
+            assert_eq!(answer.status, 507, "{}", answer.text());
+            assert!(answer.header("retry-after").is_some(), "{:?}", answer.headers);
+            assert!(stored > 0, "the disk was full from the start");
+            return stored;
+        }
+    }
+    panic!("the disk never filled");
+}
+
+/// Reports one small event again and again until it is stored.
+///
+/// # Panics
+///
+/// When that takes more than 30 s.
+pub fn await_room(daemon: &Daemon) {
+    let begun = Instant::now();
+    while daemon.report(&Event::new(EVENT_NAME)).status != 202 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "appends did not resume\n{}", daemon.output());
+        thread::sleep(Duration::from_millis(100));
+    }
 }
