@@ -31,8 +31,8 @@ fn flown() -> (Daemon, String, Value) {
     let daemon = Daemon::start();
     run_cli(&daemon, &["site", "add", "flights.example"]).succeeded();
     let site = daemon.read("/api/sites")[0]["id"].as_str().unwrap().to_owned();
-    daemon.create_goal(&site, DEPARTED, DEPARTED);
-    daemon.create_goal(&site, CANCELLED, CANCELLED);
+    run_cli(&daemon, &["goal", "add", DEPARTED, "--site", "flights.example"]).succeeded();
+    run_cli(&daemon, &["goal", "add", CANCELLED, "--site", "flights.example"]).succeeded();
     let summary = import(&daemon);
     (daemon, site, summary)
 }
