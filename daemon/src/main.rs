@@ -1,29 +1,8 @@
-//! hitkeepd: an event store daemon that keeps every event it acknowledges, and its command line.
+//! The binary: all of it is in the library beside it, so that the fuzz targets reach the parsers.
 #![forbid(unsafe_code)]
-// The parts come before the program that joins them.
-#![allow(dead_code, unused_imports)]
 
 use std::process::ExitCode;
 
-mod app;
-mod appender;
-mod catalog;
-mod cli;
-mod client_ip;
-mod config;
-mod health;
-mod http;
-mod identity;
-mod instant;
-mod limiter;
-mod question;
-mod recovery;
-mod rotation;
-mod secret;
-mod signals;
-mod store;
-mod telemetry;
-
 fn main() -> ExitCode {
-    cli::run()
+    hitkeepd::run()
 }

@@ -95,7 +95,7 @@ impl Submission {
     }
 
     /// The encoded records in order, each with whether it carries an id.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], bool)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], bool)> {
         let mut start = 0;
         self.records.iter().map(move |record| {
             let bytes = &self.bytes[start..record.end];

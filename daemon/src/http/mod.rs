@@ -54,6 +54,8 @@ use connection::Connection;
 
 pub(crate) use api::Call;
 pub(crate) use error::Error;
+#[cfg(feature = "fuzz")]
+pub use ingest::fuzz::parse_event;
 pub(crate) use respond::Answer;
 
 /// The most connections at once. More wait in the listening socket's backlog.

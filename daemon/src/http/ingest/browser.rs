@@ -65,7 +65,7 @@ body! {
 }
 
 /// What is known of a body's event before the body is read.
-struct Page<'a> {
+pub(super) struct Page<'a> {
     site: SiteId,
     host: Cow<'a, str>,
     /// Keys the hash of page ids.
@@ -137,7 +137,7 @@ async fn accept(connection: &Connection, body: Incoming, headers: HeaderMap, pag
     store(&connection.state, submission, headers).await
 }
 
-fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
+pub(super) fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: EventBody<'_> = json::first_value(&text).map_err(bad_body)?;
     let mut record = page.record(Kind::Event, received, body.age)?;
@@ -153,7 +153,7 @@ fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Subm
     submission(&record)
 }
 
-fn read_pageview(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
+pub(super) fn read_pageview(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: PageviewBody<'_> = json::first_value(&text).map_err(bad_body)?;
     let campaign = Campaign::named(
@@ -179,6 +179,12 @@ fn read_pageview(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<S
 }
 
 impl Page<'_> {
+    /// A page of some site.
+    #[cfg(feature = "fuzz")]
+    pub(super) fn of_fuzzing() -> Page<'static> {
+        Page { site: SiteId::new([1; 16]), host: Cow::Borrowed("shop.example"), secret: [2; 16] }
+    }
+
     /// A record of this page, as old as the browser says.
     fn record(&self, kind: Kind, received: UnixMicros, age: Option<Number>) -> Result<Record<'_>, Fault> {
         let age_us = rules::age(age.map(|age| age.0))?;

@@ -9,6 +9,8 @@
 mod address;
 pub(super) mod browser;
 pub(super) mod bulk;
+#[cfg(feature = "fuzz")]
+pub(super) mod fuzz;
 mod json;
 mod properties;
 mod rules;

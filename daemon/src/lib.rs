@@ -1,0 +1,33 @@
+//! hitkeepd: an event store daemon that keeps every event it acknowledges, and its command line.
+#![forbid(unsafe_code)]
+// The parts come before the program that joins them.
+#![allow(dead_code, unused_imports)]
+
+use std::process::ExitCode;
+
+mod app;
+mod appender;
+mod catalog;
+mod cli;
+mod client_ip;
+mod config;
+mod health;
+mod http;
+mod identity;
+mod instant;
+mod limiter;
+mod question;
+mod recovery;
+mod rotation;
+mod secret;
+mod signals;
+mod store;
+mod telemetry;
+
+#[cfg(feature = "fuzz")]
+pub use http::parse_event;
+
+/// Parses the command line of this process and does what it says.
+pub fn run() -> ExitCode {
+    cli::run()
+}
