@@ -29,6 +29,8 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run the daemon in the foreground
+    Serve(ServeArguments),
     /// Print every setting, its value and where it came from
     Config(ConfigArguments),
     /// Add, list, change or remove sites
@@ -39,6 +41,48 @@ pub(crate) enum Command {
     Query(QueryArguments),
     /// Send files of events, one JSON object a line
     Import(ImportArguments),
+    /// Make a new owner token
+    Token(TokenArguments),
+}
+
+/// `hitkeepd serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Once it serves, stdout gets one line: listening on http://ADDR:PORT. Logs go to stderr. TERM and INT drain: requests
+that were accepted are finished and synced, then the exit code is 0. A second signal ends at once; nothing acknowledged is lost.
+Exit codes besides: 74 the disk failed, 75 another daemon has the data directory open.
+
+Examples:
+  hitkeepd serve
+  hitkeepd serve --http-addr :8080 --public-url https://stats.example.com --data-path /var/lib/hitkeepd
+  HITKEEP_SYNC=interval=50ms hitkeepd serve --config /etc/hitkeepd.toml"
+)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+}
+
+/// `hitkeepd token`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hitkeepd token reset-owner --data-path /var/lib/hitkeepd")]
+pub(crate) struct TokenArguments {
+    #[command(subcommand)]
+    pub(crate) action: TokenAction,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Make a new owner token in a stopped daemon's data directory; the old one is no longer known
+    #[command(after_help = "The token is in admin.token in the data directory, readable by its owner alone. Run this as the daemon's user.
+
+Example:
+  hitkeepd token reset-owner --data-path /var/lib/hitkeepd")]
+    ResetOwner {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
 }
 
 /// `hitkeepd config`.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config;
+use crate::{app, config, identity};
 
 /// Why a command failed. Messages say what to do next, and never hold a token.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,12 @@ pub(crate) enum Error {
     /// The settings are not right.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The daemon cannot start.
+    #[error(transparent)]
+    Serve(#[from] app::Error),
+    /// The owner's token cannot be made anew.
+    #[error(transparent)]
+    Owner(#[from] identity::Error),
     /// The answer could not be printed.
     #[error("cannot print the answer")]
     Print(#[from] io::Error),
@@ -121,6 +127,7 @@ impl Error {
             Error::Config(_) | Error::BadFlag { .. } | Error::WhichSite { .. } | Error::StdinTwice | Error::NothingToChange => {
                 ExitCode::from(2)
             }
+            Error::Serve(error) => error.exit_code(),
             _ => ExitCode::FAILURE,
         }
     }

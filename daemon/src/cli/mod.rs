@@ -18,12 +18,14 @@ mod import;
 mod lookup;
 mod query;
 mod range;
+mod serve;
 mod settings;
 mod show_config;
 mod site;
 #[cfg(test)]
 mod stub;
 mod table;
+mod token;
 
 use args::{Arguments, Command};
 use error::Error;
@@ -43,8 +45,9 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn dispatch(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
-    let out = &mut io::stdout().lock();
+    let out = &mut io::stdout();
     match command {
+        Command::Serve(arguments) => return serve::run(&arguments, environment),
         Command::Config(arguments) => show_config::run(&arguments, environment, out)?,
         Command::Site(arguments) => site::run(arguments, environment, out)?,
         Command::Goal(arguments) => goal::run(arguments, environment, out)?,
@@ -54,6 +57,7 @@ fn dispatch(command: Command, environment: &Environment) -> Result<ExitCode, Err
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Token(arguments) => token::run(&arguments, environment, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
