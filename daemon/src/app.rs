@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use format::{DataDirectory, LogOptions, Opened};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tracing::level_filters::LevelFilter;
 
 use crate::appender::{self, Policy};
@@ -87,7 +87,7 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     let health = Arc::<Health>::default();
     let opened = DataDirectory::open(&config.data_path)?;
     report(&opened);
-    let Opened { directory, manifest, catalog, catalog_changes, mut damage, .. } = opened;
+    let Opened { directory, manifest, catalog, catalog_changes, mut damage, lost_and_found, .. } = opened;
     let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes))?;
     let Start { recovered, rotation, indexes, damage: lost } = start;
     damage.extend(lost);
@@ -101,7 +101,7 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
 
-    let store = Arc::new(Store::new(indexes, damage, Pool::start().map_err(system("the query threads"))?));
+    let store = Arc::new(Store::new(indexes, damage, lost_and_found, Pool::start().map_err(system("the query threads"))?));
     let policy = Policy { sync: config.sync, segment_bytes: config.segment_bytes, segment_age: config.segment_age };
     let secret = rotation.secret();
     let started = appender::start(recovered, Box::new(rotation), Arc::clone(&store), Arc::clone(&health), policy);

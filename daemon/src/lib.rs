@@ -1,7 +1,5 @@
 //! hitkeepd: an event store daemon that keeps every event it acknowledges, and its command line.
 #![forbid(unsafe_code)]
-// The parts come before the program that joins them.
-#![allow(dead_code, unused_imports)]
 
 use std::process::ExitCode;
 

@@ -22,14 +22,20 @@ impl fmt::Display for Lost {
 pub(crate) struct Store {
     /// Oldest first.
     logs: RwLock<Arc<[Arc<ActiveIndex>]>>,
-    lost: Arc<[Lost]>,
+    lost: Box<[Lost]>,
+    set_aside: Box<[String]>,
     pool: Pool,
 }
 
 impl Store {
-    /// A store over what the start recovered, oldest log first.
-    pub(crate) fn new(logs: Vec<Arc<ActiveIndex>>, damage: Vec<Damage>, pool: Pool) -> Store {
-        Store { logs: RwLock::new(logs.into()), lost: damage.into_iter().map(Lost).collect(), pool }
+    /// A store over what the start recovered, oldest log first, with what is lost and the names of the files that were set aside.
+    pub(crate) fn new(logs: Vec<Arc<ActiveIndex>>, damage: Vec<Damage>, set_aside: Vec<String>, pool: Pool) -> Store {
+        Store {
+            logs: RwLock::new(logs.into()),
+            lost: damage.into_iter().map(Lost).collect(),
+            set_aside: set_aside.into_boxed_slice(),
+            pool,
+        }
     }
 
     /// What a query sees: everything committed so far, fixed for its whole run.
@@ -48,6 +54,11 @@ impl Store {
     /// What was lost to damage: answers may lack it and say so.
     pub(crate) fn damage(&self) -> &[Lost] {
         &self.lost
+    }
+
+    /// The files in `lost+found/`, which nothing explains.
+    pub(crate) fn set_aside(&self) -> &[String] {
+        &self.set_aside
     }
 
     /// Answers a question on one of the query threads.

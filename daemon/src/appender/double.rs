@@ -15,11 +15,9 @@ pub(crate) struct Double {
     mood: Arc<AtomicU8>,
 }
 
-/// How a double answers.
+/// How a double answers, if not by storing what it is given.
 #[repr(u8)]
 pub(crate) enum Mood {
-    /// Stores what it is given.
-    Stores = 0,
     /// Has no space.
     Full = 1,
     /// Fails to sync.

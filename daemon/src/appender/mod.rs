@@ -26,7 +26,7 @@ use std::thread::{self, JoinHandle};
 use self::committer::Committer;
 pub(crate) use self::committer::{Logs, Policy, Recovered};
 pub(crate) use self::queue::Appender;
-pub(crate) use self::submission::{Busy, Outcome, Submission};
+pub(crate) use self::submission::{Outcome, Submission};
 use crate::health::Health;
 use crate::store::Store;
 

@@ -119,12 +119,4 @@ impl Reply {
             Reply::Each(reply) => drop(reply.send(outcomes.to_vec())),
         }
     }
-
-    /// Gives each of `count` records the same answer.
-    pub(super) fn send_all(self, outcome: Outcome, count: usize) {
-        match self {
-            Reply::One(reply) => drop(reply.send(outcome)),
-            Reply::Each(reply) => drop(reply.send(vec![outcome; count])),
-        }
-    }
 }

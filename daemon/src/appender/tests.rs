@@ -9,8 +9,9 @@ use format::fs::FileSystem;
 use format::fs::double::{Fault, FaultKind, MemFs, Op};
 use format::log::recovery::recover;
 use format::{Kind, LogHeader, LogId, LogOptions, LogWriter, Record, Sequence, SiteId, Source, UnixMicros};
-use query::{ActiveIndex, ActiveWriter};
+use query::ActiveWriter;
 
+use super::submission::Busy;
 use super::*;
 use crate::config::SyncMode;
 use crate::question::Pool;
@@ -87,7 +88,7 @@ fn start_with(sync: SyncMode, segment_bytes: u64) -> Bench {
     let mut folder = Folder { fs: fs.clone(), next: LogId::FIRST };
     let log = folder.create(Sequence::FIRST).unwrap();
     let (index, readers) = ActiveWriter::new(Arc::clone(log.reader()));
-    let store = Arc::new(Store::new(vec![readers], Vec::new(), Pool::start().unwrap()));
+    let store = Arc::new(Store::new(vec![readers], Vec::new(), Vec::new(), Pool::start().unwrap()));
     let health = Arc::new(Health::default());
     health.serve();
     let policy = Policy { sync, segment_bytes, segment_age: Duration::from_secs(3600) };

@@ -26,11 +26,15 @@ pub(super) fn readyz(method: &Method, state: &State) -> Answer {
 }
 
 #[derive(Serialize)]
-struct Status {
+struct Status<'a> {
     needs_setup: bool,
     version: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    damage: Option<Vec<String>>,
+    /// Ranges of files that are lost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<String>,
+    /// Files that nothing explains.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    lost_and_found: &'a [String],
 }
 
 /// `GET /api/status`. An owner also learns what is damaged or was set aside.
@@ -38,8 +42,10 @@ pub(super) fn status(method: &Method, state: &State, token: Option<&Token>) -> R
     if method != Method::GET {
         return Err(Error::MethodNotAllowed("GET"));
     }
-    let is_owner = token.is_some_and(|token| token.instance_role == InstanceRole::Owner);
-    let damage = is_owner.then(|| state.store.damage().iter().map(ToString::to_string).collect());
-    let status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION"), damage };
+    let mut status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION"), damage: Vec::new(), lost_and_found: &[] };
+    if token.is_some_and(|token| token.instance_role == InstanceRole::Owner) {
+        status.damage = state.store.damage().iter().map(ToString::to_string).collect();
+        status.lost_and_found = state.store.set_aside();
+    }
     Ok(respond::json(StatusCode::OK, &status))
 }

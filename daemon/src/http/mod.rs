@@ -56,7 +56,6 @@ pub(crate) use api::Call;
 pub(crate) use error::Error;
 #[cfg(feature = "fuzz")]
 pub use ingest::fuzz::parse_event;
-pub(crate) use respond::Answer;
 
 /// The most connections at once. More wait in the listening socket's backlog.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -72,8 +71,6 @@ const TICK: Duration = if cfg!(test) { Duration::from_millis(10) } else { Durati
 
 /// What all requests share.
 pub(crate) struct State {
-    /// The settings.
-    pub(crate) config: Config,
     /// Sites, goals and tokens.
     pub(crate) catalog: Arc<Catalog>,
     /// What queries read.
@@ -113,7 +110,6 @@ impl State {
             path_prefix: config.public_url.path().trim_end_matches('/').to_owned(),
             ticks: AtomicU32::new(1),
             secret,
-            config,
             catalog,
             store,
             appender,
