@@ -30,13 +30,13 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`Error::Record`] and [`Error::BadProperties`].
+    /// [`Error::Record`], [`Error::BadProperties`] and [`Error::Stopped`].
     pub fn breakdown(&self, site: SiteId, name: &str, key: &PropertyKey, span: Span, limit: usize) -> Result<Vec<BreakdownRow>, Error> {
         let mut groups: HashMap<String, usize, RandomState> = HashMap::default();
         let mut tally = Tally::new(0);
         for log in self.logs() {
             let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
-            let mut records = RecordReader::new(log);
+            let mut records = RecordReader::new(self, log);
             for row in posting.rows(span) {
                 let group = records.read(row.ordinal, |record| {
                     let text = key.value_text(record.properties)?;

@@ -29,6 +29,9 @@ pub enum Error {
         /// Bytes from the start of the key to what was not expected there.
         at: usize,
     },
+    /// The snapshot's question was stopped before it had its answer.
+    #[error("stopped")]
+    Stopped,
     /// A record that the answer needs cannot be read: the medium or another program changed it.
     #[error("cannot read a record")]
     Record(#[from] format::Error),

@@ -42,12 +42,12 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`Error::Record`] and [`Error::BadProperties`].
+    /// [`Error::Record`], [`Error::BadProperties`] and [`Error::Stopped`].
     pub fn property_keys(&self, site: SiteId, name: &str, span: Span) -> Result<Vec<String>, Error> {
         let mut keys: BTreeSet<String> = BTreeSet::new();
         for log in self.logs() {
             let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
-            let mut records = RecordReader::new(log);
+            let mut records = RecordReader::new(self, log);
             for row in posting.rows(span) {
                 let note = |key: Cow<'_, str>| {
                     if !keys.contains(&*key) {

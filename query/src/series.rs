@@ -18,7 +18,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`Error::Record`] and [`Error::BadProperties`], only with conditions: rows are counted without reading their records.
+    /// [`Error::Stopped`]; with conditions [`Error::Record`] and [`Error::BadProperties`], too. Without, no record is read.
     pub fn series(
         &self,
         site: SiteId,
@@ -30,8 +30,9 @@ impl Snapshot {
         let span = span.intersect(buckets.covers());
         let mut tally = Tally::new(buckets.len());
         for log in self.logs() {
+            self.go_on()?;
             let Some(posting) = log.posting(site, term) else { continue };
-            let selected = if conditions.is_empty() { None } else { Some(log.matching(posting, span, conditions)?) };
+            let selected = if conditions.is_empty() { None } else { Some(self.matching(log, posting, span, conditions)?) };
             let mut finder = buckets.finder();
             posting.rows(span).filter(|row| selected.as_ref().is_none_or(|selected| selected.contains(row.ordinal))).for_each(|row| {
                 if let Some(bucket) = finder.find(row.time) {

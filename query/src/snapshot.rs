@@ -20,11 +20,14 @@ pub enum Term<'a> {
     Path(&'a str),
 }
 
+/// How many records are read between two looks at whether to stop: about a millisecond's work.
+const RECORDS_BETWEEN_LOOKS: u32 = 1024;
+
 /// The rows that were committed when it was made.
-#[derive(Debug)]
 pub struct Snapshot {
     /// Newest first.
     logs: Vec<LogView>,
+    is_stopped: Box<dyn Fn() -> bool + Send>,
 }
 
 /// One log of a snapshot.
@@ -42,7 +45,13 @@ impl Snapshot {
     /// has a gap in the order of commits.
     pub fn new(logs: &[Arc<ActiveIndex>]) -> Snapshot {
         let logs = logs.iter().rev().map(|index| LogView { rows: index.rows(), index: Arc::clone(index) }).collect();
-        Snapshot { logs }
+        Snapshot { logs, is_stopped: Box::new(|| false) }
+    }
+
+    /// The same, whose questions end with [`Error::Stopped`] soon after `is_stopped` has become true: before the next log, or within
+    /// about a thousand records.
+    pub fn stopped_when(self, is_stopped: impl Fn() -> bool + Send + 'static) -> Snapshot {
+        Snapshot { is_stopped: Box::new(is_stopped), ..self }
     }
 
     /// The number of rows it sees, of all sites and kinds.
@@ -52,6 +61,31 @@ impl Snapshot {
 
     pub(crate) fn logs(&self) -> impl Iterator<Item = &LogView> {
         self.logs.iter()
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] if nobody waits for the answer any more.
+    pub(crate) fn go_on(&self) -> Result<(), Error> {
+        if (self.is_stopped)() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// The ordinals of the rows of `posting` in `span` that meet all of `conditions`. Reads the record of each row in `span`.
+    pub(crate) fn matching(
+        &self,
+        log: &LogView,
+        posting: Posting<'_>,
+        span: Span,
+        conditions: &[Condition],
+    ) -> Result<RoaringBitmap, Error> {
+        let mut matching = RoaringBitmap::new();
+        let mut records = RecordReader::new(self, log);
+        for ordinal in posting.ordinals(span) {
+            if records.read(ordinal, |record| condition::all_met(conditions, record))? {
+                matching.insert(ordinal);
+            }
+        }
+        Ok(matching)
     }
 }
 
@@ -69,34 +103,29 @@ impl LogView {
     pub(crate) fn event_names(&self, site: SiteId) -> impl Iterator<Item = (&str, Posting<'_>)> {
         self.index.event_names(site).map(|(name, chain)| (name, Posting::new(chain, self.rows)))
     }
-
-    /// The ordinals of the rows of `posting` in `span` that meet all of `conditions`. Reads the record of each row in `span`.
-    pub(crate) fn matching(&self, posting: Posting<'_>, span: Span, conditions: &[Condition]) -> Result<RoaringBitmap, Error> {
-        let mut matching = RoaringBitmap::new();
-        let mut records = RecordReader::new(self);
-        for ordinal in posting.ordinals(span) {
-            if records.read(ordinal, |record| condition::all_met(conditions, record))? {
-                matching.insert(ordinal);
-            }
-        }
-        Ok(matching)
-    }
 }
 
 /// Reads the records of rows, one after the other.
-#[derive(Debug)]
 pub(crate) struct RecordReader<'a> {
+    snapshot: &'a Snapshot,
     log: &'a LogView,
     scratch: Vec<u8>,
+    /// Records to read before the next look.
+    left: u32,
 }
 
 impl<'a> RecordReader<'a> {
-    pub(crate) fn new(log: &'a LogView) -> RecordReader<'a> {
-        RecordReader { log, scratch: Vec::new() }
+    pub(crate) fn new(snapshot: &'a Snapshot, log: &'a LogView) -> RecordReader<'a> {
+        RecordReader { snapshot, log, scratch: Vec::new(), left: 0 }
     }
 
     /// What `look` finds in the record of row `ordinal`. Its error is one of the record's properties.
     pub(crate) fn read<T>(&mut self, ordinal: u32, look: impl FnOnce(&Record<'_>) -> Result<T, serde_json::Error>) -> Result<T, Error> {
+        if self.left == 0 {
+            self.snapshot.go_on()?;
+            self.left = RECORDS_BETWEEN_LOOKS;
+        }
+        self.left -= 1;
         let offset = self.log.index.offset(ordinal);
         let log = self.log.index.log();
         let record = log.record(offset, &mut self.scratch)?;

@@ -1,6 +1,7 @@
 //! The recorded examples of the contract, and what a full scan does not show: damage, readers beside a writer, a session in two logs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use format::{ByteOffset, UnixMicros};
 use query::{BreakdownRow, Buckets, Condition, Error, Point, PropertyKey, Snapshot, Span, Term, Unit, Zone};
@@ -116,6 +117,26 @@ fn the_last_instant_of_9999_is_in_a_span_through_it() {
         let points = snapshot.series(site(1), Term::Event("signup"), Span::through(end, end), &buckets, &[]).unwrap();
         assert_eq!(points, [Point { conversions: 1, total: 1 }]);
     }
+}
+
+#[test]
+fn a_stopped_question_ends_within_a_thousand_records() {
+    let events: Vec<Event> = (0..5_000).map(|_| Event { properties: vec![("plan", "1", None)], ..Event::new("signup", None, 0) }).collect();
+    let looks = Arc::new(AtomicU32::new(0));
+    let key = PropertyKey::parse("plan").unwrap();
+    let condition = [Condition::Property { key: key.clone(), value: "1".to_owned() }];
+    let is_third = |looks: &Arc<AtomicU32>| {
+        let looks = Arc::clone(looks);
+        move || looks.fetch_add(1, Ordering::Relaxed) == 2
+    };
+    let ask = || snapshot_of(&events).stopped_when(is_third(&looks));
+    assert!(matches!(ask().breakdown(site(1), "signup", &key, ALL, 20), Err(Error::Stopped)));
+    looks.store(0, Ordering::Relaxed);
+    assert!(matches!(ask().property_keys(site(1), "signup", ALL), Err(Error::Stopped)));
+    looks.store(0, Ordering::Relaxed);
+    assert!(matches!(ask().series(site(1), Term::Event("signup"), ALL, &hours(1), &condition), Err(Error::Stopped)));
+    looks.store(2, Ordering::Relaxed);
+    assert!(matches!(ask().series(site(1), Term::Event("signup"), ALL, &hours(1), &[]), Err(Error::Stopped)));
 }
 
 #[test]
