@@ -28,6 +28,7 @@ pub(crate) struct Pool {
 }
 
 /// Tells a question that nobody waits for its answer any more. Asked between steps.
+#[derive(Clone)]
 pub(crate) struct Stop {
     abandoned: Arc<AtomicBool>,
     at: Instant,

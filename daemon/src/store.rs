@@ -73,6 +73,10 @@ impl Store {
         question: impl FnOnce(&Snapshot, &Stop) -> T + Send + 'static,
     ) -> Result<T, Overrun> {
         let store = Arc::clone(self);
-        self.pool.run(move |stop| question(&store.snapshot(), stop)).await
+        let stopped_when = |stop: &Stop| {
+            let stop = stop.clone();
+            move || stop.is_due()
+        };
+        self.pool.run(move |stop| question(&store.snapshot().stopped_when(stopped_when(stop)), stop)).await
     }
 }

@@ -193,7 +193,10 @@ enum Refused {
 
 impl From<query::Error> for Refused {
     fn from(error: query::Error) -> Refused {
-        Refused::Query(error)
+        match error {
+            query::Error::Stopped => Refused::Stopped,
+            error => Refused::Query(error),
+        }
     }
 }
 
