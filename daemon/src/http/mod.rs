@@ -67,7 +67,7 @@ const RESERVED_DESCRIPTORS: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often the connections are looked at. In tests a second passes faster.
-const TICK: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(1) };
+const TICK: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(1) };
 
 /// What all requests share.
 pub(crate) struct State {

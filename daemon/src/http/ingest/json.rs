@@ -290,6 +290,7 @@ mod tests {
             (&br#"{"n":"a\ud83d"}"#[..], "a\u{fffd}"),
             (br#"{"n":"\ude00b"}"#, "\u{fffd}b"),
             (br#"{"n":"\ud83d\ud83d\ude00"}"#, "\u{fffd}\u{1f600}"),
+            (br#"{"n":"\u0041\ude00"}"#, "A\u{fffd}"),
             (br#"{"n":"\uD83D\uDE00"}"#, "\u{1f600}"),
             (br#"{"n":"\\ud83d"}"#, "\\ud83d"),
             (br#"{"n":"\\\ud83d"}"#, "\\\u{fffd}"),

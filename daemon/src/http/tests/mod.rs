@@ -54,6 +54,11 @@ impl Daemon {
     }
 
     async fn with(config: Config) -> Daemon {
+        Daemon::draining_for(Duration::from_secs(10), config).await
+    }
+
+    /// One that gives connections this long when it is stopped.
+    async fn draining_for(grace: Duration, config: Config) -> Daemon {
         let by = By { token: None, at: UnixMicros::EPOCH };
         let health = Arc::<Health>::default();
         let catalog = Catalog::open([], Box::new(Nowhere), Arc::clone(&health)).unwrap();
@@ -67,7 +72,7 @@ impl Daemon {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async move { drop(stopped.await) };
-        let serving = tokio::spawn(serve(listener, Arc::clone(&state), stopped, Duration::from_millis(500)));
+        let serving = tokio::spawn(serve(listener, Arc::clone(&state), stopped, grace));
         Daemon { address, double, state, stop: Some(stop), serving }
     }
 

@@ -66,8 +66,8 @@ async fn e5_refusals_come_in_the_order_of_the_contract() {
 
 #[tokio::test]
 async fn e6_the_forty_first_request_has_to_wait() {
-    let daemon = Daemon::with(Config::default()).await;
-    // One connection and no waiting in between, so that the bucket gets nothing back meanwhile.
+    // A bucket that gets nothing back meanwhile, however slow the machine; the limiter's own tests turn the clock.
+    let daemon = Daemon::with(Config { ingest_rate: 0.001, ingest_burst: 40, ..Config::default() }).await;
     let mut stream = TcpStream::connect(daemon.address).await.unwrap();
     let request = post(PATH, &bearer(), EVENT);
     let mut refused = Vec::new();
@@ -80,15 +80,14 @@ async fn e6_the_forty_first_request_has_to_wait() {
     }
     let [(41, reply)] = &refused[..] else { panic!("{refused:?}") };
     assert_eq!(reply.parts(), (429, "Too Many Requests"));
-    assert_eq!(reply.header("retry-after"), Some("1"));
+    let retry_after: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((900..=1000).contains(&retry_after), "{retry_after}");
     let other = daemon.post("/ingest/event", "Origin: https://shop.example\r\n", r#"{"n":"x"}"#).await;
     assert_eq!(other.parts(), (429, "Too Many Requests"), "all ingest endpoints share a bucket");
     assert_eq!(other.header("access-control-allow-origin"), Some("https://shop.example"));
     let preflight =
         "OPTIONS /ingest/event HTTP/1.1\r\nHost: x\r\nOrigin: https://shop.example\r\nAccess-Control-Request-Method: POST\r\n\r\n";
     assert_eq!(daemon.send(preflight).await.parts(), (204, ""), "preflights take no token");
-    tokio::time::sleep(Duration::from_millis(60)).await;
-    assert_eq!(daemon.post(PATH, &bearer(), EVENT).await.parts(), (202, ""));
 }
 
 #[tokio::test]
