@@ -41,6 +41,15 @@ fn build(profile: Profile, what: &[&str], name: &str) -> PathBuf {
         .args(["--profile", if profile == Profile::Test { "test" } else { "release" }])
         .args(what)
         .stderr(Stdio::inherit());
+    // Build scripts look at these: what the cargo around this program set for it would build everything anew.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"]
+            .iter()
+            .any(|set| name.to_string_lossy().starts_with(set))
+        {
+            cargo.env_remove(name);
+        }
+    }
     let output = cargo.output().expect("cargo can be run");
     assert!(output.status.success(), "the binary does not build");
     String::from_utf8_lossy(&output.stdout)
