@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn text_is_kept_as_received_and_an_empty_object_is_nothing() {
-        for text in [r#"{"b":49.90,"a":9007199254740993}"#, r#"{"a":"\"}{[\\"}"#, r#"{"a":"\"[[[[[[[[[","b\\":1}"#, r#"{"a":"\u0000","a":null}"#] {
+        for text in
+            [r#"{"b":49.90,"a":9007199254740993}"#, r#"{"a":"\"}{[\\"}"#, r#"{"a":"\"[[[[[[[[[","b\\":1}"#, r#"{"a":"\u0000","a":null}"#]
+        {
             assert_eq!(check(text), Ok(text));
         }
         assert_eq!(check("{}"), Ok(""));
