@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 use super::connection::Connection;
 use super::error::{BAD_BODY, Error};
@@ -21,7 +21,7 @@ const MAX_DISCARDED_BYTES: usize = 4 * 1024 * 1024;
 /// # Errors
 ///
 /// As [`read_up_to`].
-pub(crate) async fn read(body: Incoming, connection: &Connection) -> Result<Bytes, Error> {
+pub(crate) async fn read(body: impl Body<Data = Bytes> + Unpin, connection: &Connection) -> Result<Bytes, Error> {
     read_up_to(MAX_BODY_BYTES, body, connection).await
 }
 
@@ -32,7 +32,11 @@ pub(crate) async fn read(body: Incoming, connection: &Connection) -> Result<Byte
 /// # Errors
 ///
 /// [`Error::TooLarge`] past `limit_bytes`; [`BAD_BODY`] if the framing is broken or the client went away.
-pub(crate) async fn read_up_to(limit_bytes: usize, mut body: Incoming, connection: &Connection) -> Result<Bytes, Error> {
+pub(crate) async fn read_up_to(
+    limit_bytes: usize,
+    mut body: impl Body<Data = Bytes> + Unpin,
+    connection: &Connection,
+) -> Result<Bytes, Error> {
     if body.size_hint().lower() > (limit_bytes + MAX_DISCARDED_BYTES) as u64 {
         return Err(too_large(limit_bytes));
     }

@@ -1,15 +1,15 @@
 //! From a request to the handler that answers it.
 //!
 //! The order is the wire contract's: isolation, then path and method, then what the handlers of an endpoint decide. The endpoints that
-//! browsers and servers send to come first and cost one comparison of the path; everything else is boxed, so that its handlers do not
-//! make the state of every connection larger.
+//! browsers and servers send to come first and cost one comparison of the path; everything else that waits is boxed, so that its
+//! handlers do not make the state of every connection larger.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -17,49 +17,76 @@ use tracing::error;
 
 use super::connection::Connection;
 use super::error::NOT_FOUND;
+use super::ingest::browser::Expected;
 use super::respond::Answer;
 use super::{Error, api, health, ingest};
 
-/// Answers one request.
-pub(super) async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    Ok(guarded(route(&connection, request)).await)
+/// A request on its way to an answer.
+pub(super) enum Routed {
+    /// It needed no waiting.
+    Answered(Answer),
+    /// What browsers send, the path of most requests.
+    Expected(Expected),
+    /// Everything else that waits.
+    Boxed(Pin<Box<dyn Future<Output = Answer> + Send>>),
 }
 
-/// A panic in a handler is a bug of one request and ends no other: 500.
-async fn guarded(handler: impl Future<Output = Answer>) -> Answer {
-    let mut handler = pin!(handler);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-        Ok(poll) => poll,
-        Err(_) => {
-            error!("a handler panicked");
-            Poll::Ready(Error::Internal.answer())
-        }
-    })
-    .await
-}
-
-async fn route(connection: &Connection, request: Request<Incoming>) -> Answer {
-    if connection.is_ambiguous(&request) {
-        return Error::AmbiguousBody.answer();
+/// Answers one request. A panic in a handler is a bug of one request and ends no other: 500.
+pub(super) fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> impl Future<Output = Result<Answer, Infallible>> + Send {
+    // Outside the future, so that it holds no request: hyper moves it several times before it is polled.
+    let routed = catch_unwind(AssertUnwindSafe(|| route(&connection, request)));
+    async move {
+        Ok(match routed {
+            Ok(Routed::Answered(answer)) => answer,
+            Ok(Routed::Expected(mut expected)) => {
+                let mut handler = pin!(ingest::browser::finish(&connection, &mut expected));
+                poll_fn(|cx| guarded(handler.as_mut(), cx)).await
+            }
+            Ok(Routed::Boxed(mut handler)) => poll_fn(|cx| guarded(handler.as_mut(), cx)).await,
+            Err(_) => panicked(),
+        })
     }
-    // Cutting a prefix off borrows the path; the owned text is needed for what is boxed alone.
+}
+
+fn guarded(handler: Pin<&mut (impl Future<Output = Answer> + ?Sized)>, cx: &mut Context<'_>) -> Poll<Answer> {
+    catch_unwind(AssertUnwindSafe(|| handler.poll(cx))).unwrap_or_else(|_| Poll::Ready(panicked()))
+}
+
+fn panicked() -> Answer {
+    error!("a handler panicked");
+    Error::Internal.answer()
+}
+
+fn route(connection: &Arc<Connection>, request: Request<Incoming>) -> Routed {
+    if connection.is_ambiguous(&request) {
+        return Routed::Answered(Error::AmbiguousBody.answer());
+    }
     let Some(path) = below(&connection.state.path_prefix, request.uri().path()) else {
-        return elsewhere(connection, &request);
+        return Routed::Answered(elsewhere(connection, &request));
     };
     match path {
-        "/ingest/event" => ingest::browser::event(connection, request).await,
-        "/ingest" => ingest::browser::pageview(connection, request).await,
-        "/api/ingest/server/event" => ingest::server::event(connection, request).await,
-        "/api/ingest/server/pageview" => ingest::server::pageview(connection, request).await,
-        "/api/ingest/server/events" => Box::pin(ingest::bulk::events(connection, request)).await,
-        "/healthz" => health::healthz(request.method()),
-        "/readyz" => health::readyz(request.method(), &connection.state),
-        _ => match path.strip_prefix("/api/") {
+        "/ingest/event" => ingest::browser::event(connection, request),
+        "/ingest" => ingest::browser::pageview(connection, request),
+        "/api/ingest/server/event" => {
+            let connection = Arc::clone(connection);
+            Routed::Boxed(Box::pin(async move { ingest::server::event(&connection, request).await }))
+        }
+        "/api/ingest/server/pageview" => {
+            let connection = Arc::clone(connection);
+            Routed::Boxed(Box::pin(async move { ingest::server::pageview(&connection, request).await }))
+        }
+        "/api/ingest/server/events" => {
+            let connection = Arc::clone(connection);
+            Routed::Boxed(Box::pin(async move { ingest::bulk::events(&connection, request).await }))
+        }
+        "/healthz" => Routed::Answered(health::healthz(request.method())),
+        "/readyz" => Routed::Answered(health::readyz(request.method(), &connection.state)),
+        _ => match path.strip_prefix("/api/").map(str::to_owned) {
             Some(path) => {
-                let path = path.to_owned();
-                Box::pin(api::call(connection, &path, request)).await.unwrap_or_else(Error::answer)
+                let connection = Arc::clone(connection);
+                Routed::Boxed(Box::pin(async move { api::call(&connection, &path, request).await.unwrap_or_else(Error::answer) }))
             }
-            None => NOT_FOUND.answer(),
+            None => Routed::Answered(NOT_FOUND.answer()),
         },
     }
 }
@@ -84,7 +111,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_internal_server_error() {
-        let answer = guarded(async { panic!("a bug") }).await;
+        let mut handler = pin!(async { panic!("a bug") });
+        let answer = poll_fn(|cx| guarded(handler.as_mut(), cx)).await;
         assert_eq!(answer.status(), hyper::StatusCode::INTERNAL_SERVER_ERROR);
     }
 

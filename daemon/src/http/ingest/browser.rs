@@ -2,8 +2,12 @@
 //!
 //! The page's `Origin` picks the site. The order of decisions is: limiter, origin, site, purpose, body, limits. Everything up to the
 //! purpose is decided before the body is read, so that a body for an unknown site is not even parsed.
+//!
+//! These are the paths of most requests. They come in two halves, one that decides and one that waits: hyper moves the state of a waiting
+//! handler several times, so that it holds what is needed for the body and the answer, and not the request.
 
 use std::borrow::Cow;
+use std::mem::take;
 
 use format::{Kind, Record, SiteId, Source, UnixMicros};
 use hyper::body::Incoming;
@@ -18,6 +22,7 @@ use crate::appender::Submission;
 use crate::http::connection::Connection;
 use crate::http::error::BAD_BODY;
 use crate::http::respond::{self, Answer};
+use crate::http::router::Routed;
 use crate::http::{Error, body as request_body, cors};
 use crate::instant;
 
@@ -75,35 +80,53 @@ pub(super) struct Page<'a> {
 /// From a body to the record that is stored.
 type Read = fn(&[u8], &Page<'_>, UnixMicros) -> Result<Submission, Fault>;
 
+/// A request whose body is worth reading, and nothing else of it.
+pub(in crate::http) struct Expected {
+    body: Incoming,
+    /// Empty: for the answer.
+    headers: HeaderMap,
+    origin: HeaderValue,
+    site: SiteId,
+    read: Read,
+}
+
 /// `POST /ingest/event`: 202 with the event's sequence when it is durable.
-pub(in crate::http) async fn event(connection: &Connection, request: Request<Incoming>) -> Answer {
-    endpoint(connection, request, read_event).await
+pub(in crate::http) fn event(connection: &Connection, request: Request<Incoming>) -> Routed {
+    endpoint(connection, request, read_event)
 }
 
 /// `POST /ingest`: 202 with the pageview's sequence when it is durable.
-pub(in crate::http) async fn pageview(connection: &Connection, request: Request<Incoming>) -> Answer {
-    endpoint(connection, request, read_pageview).await
+pub(in crate::http) fn pageview(connection: &Connection, request: Request<Incoming>) -> Routed {
+    endpoint(connection, request, read_pageview)
 }
 
-async fn endpoint(connection: &Connection, request: Request<Incoming>, read: Read) -> Answer {
+fn endpoint(connection: &Connection, request: Request<Incoming>, read: Read) -> Routed {
     if request.method() == Method::OPTIONS
         && let (Ok(()), Some(headers)) = (isolate(request.headers()), cors::preflight(request.headers()))
     {
-        return respond::with_headers(StatusCode::NO_CONTENT, headers);
+        return Routed::Answered(respond::with_headers(StatusCode::NO_CONTENT, headers));
     }
     let (mut headers, body) = match accepted(request) {
         Ok(accepted) => accepted,
-        Err(error) => return error.answer(),
+        Err(error) => return Routed::Answered(error.answer()),
     };
     let origin = headers.get(ORIGIN).and_then(copied);
-    let page = decide(connection, &headers, origin.as_ref());
-    headers.clear();
-    let mut answer = match page {
-        Ok(Some(page)) => accept(connection, body, headers, page, read).await.unwrap_or_else(Error::answer),
-        Ok(None) => dropped(),
-        Err(error) => error.answer(),
+    let mut answer = match (decide(connection, &headers, origin.as_ref()), &origin) {
+        (Ok(Some(site)), Some(origin)) => {
+            headers.clear();
+            return Routed::Expected(Expected { body, headers, origin: origin.clone(), site, read });
+        }
+        (Ok(_), _) => dropped(),
+        (Err(error), _) => error.answer(),
     };
     cors::add(answer.headers_mut(), origin);
+    Routed::Answered(answer)
+}
+
+/// Reads the body and stores its event.
+pub(in crate::http) async fn finish(connection: &Connection, expected: &mut Expected) -> Answer {
+    let mut answer = accept(connection, expected).await.unwrap_or_else(Error::answer);
+    cors::add(answer.headers_mut(), Some(expected.origin.clone()));
     answer
 }
 
@@ -113,28 +136,27 @@ fn copied(origin: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(text).ok().filter(|origin| !origin.is_empty())
 }
 
-/// What is decided before the body is read. `None` for an event that is left out.
-fn decide<'a>(connection: &Connection, headers: &HeaderMap, origin: Option<&'a HeaderValue>) -> Result<Option<Page<'a>>, Error> {
+/// The site of an event whose body is worth reading; `None` for one that is left out.
+fn decide(connection: &Connection, headers: &HeaderMap, origin: Option<&HeaderValue>) -> Result<Option<SiteId>, Error> {
     admit(connection, headers)?;
     let origin = origin.ok_or(Error::Invalid("Origin header is required"))?;
     let host = address::origin_host(origin.as_bytes()).ok_or(Error::Invalid("Invalid Origin header"))?;
     let state = &connection.state;
-    let Some(site) = state.catalog.site_by_host(&host).map(|site| site.id) else {
-        return Ok(None);
-    };
-    if rules::is_speculative(headers) {
-        return Ok(None);
+    let site = state.catalog.site_by_host(&host).map(|site| site.id).filter(|_| !rules::is_speculative(headers));
+    if site.is_some() {
+        has_room(state)?;
     }
-    has_room(state)?;
-    Ok(Some(Page { site, host, secret: state.secret }))
+    Ok(site)
 }
 
-async fn accept(connection: &Connection, body: Incoming, headers: HeaderMap, page: Page<'_>, read: Read) -> Result<Answer, Error> {
+async fn accept(connection: &Connection, expected: &mut Expected) -> Result<Answer, Error> {
+    let state = &connection.state;
     let submission = {
-        let body = request_body::read(body, connection).await?;
-        read(&body, &page, instant::now())?
+        let body = request_body::read(&mut expected.body, connection).await?;
+        let host = address::origin_host(expected.origin.as_bytes()).unwrap_or_default();
+        (expected.read)(&body, &Page { site: expected.site, host, secret: state.secret }, instant::now())?
     };
-    store(&connection.state, submission, headers).await
+    store(state, submission, take(&mut expected.headers)).await
 }
 
 pub(super) fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
