@@ -162,12 +162,15 @@ async fn accept(connection: &Connection, expected: &mut Expected) -> Result<Answ
 pub(super) fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: EventBody<'_> = json::first_value(&text).map_err(bad_body)?;
+    let (path, query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    let campaign = Campaign::default().or_of(query);
     let mut record = page.record(Kind::Event, received, body.age)?;
     record.name = rules::name(Text::of(&body.name).unwrap_or_default())?;
     record.properties = body.properties.map_or(Ok(""), |properties| properties::check(properties.get()))?;
     record.session = rules::session(body.session.map(|id| id.0));
     record.event_id = rules::event_id(Text::of(&body.event_id), "eid")?;
-    (record.path, record.query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    (record.path, record.query) = (path, query);
+    campaign.fill(&mut record);
     record.referrer = rules::cut(Text::of(&body.referrer), rules::REFERRER_BYTES);
     record.user_agent = rules::cut(Text::of(&body.user_agent), rules::USER_AGENT_BYTES);
     record.tracker_source = rules::cut(Text::of(&body.tracker_source), rules::LABEL_BYTES);
@@ -178,15 +181,14 @@ pub(super) fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> 
 pub(super) fn read_pageview(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: PageviewBody<'_> = json::first_value(&text).map_err(bad_body)?;
-    let campaign = Campaign::named(
-        [&body.utm_source, &body.utm_medium, &body.utm_campaign, &body.utm_term, &body.utm_content].map(Text::of),
-        Text::of(&body.qr),
-    );
+    let (path, query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    let named = [&body.utm_source, &body.utm_medium, &body.utm_campaign, &body.utm_term, &body.utm_content].map(Text::of);
+    let campaign = Campaign::named(named, Text::of(&body.qr)).or_of(query);
     let mut record = page.record(Kind::Pageview, received, body.age)?;
     record.session = rules::session(body.session.map(|id| id.0));
     record.page = rules::page(body.page.map(|id| id.0), page.secret);
     record.event_id = rules::event_id(Text::of(&body.event_id), "eid")?;
-    (record.path, record.query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    (record.path, record.query) = (path, query);
     record.referrer = rules::cut(Text::of(&body.referrer), rules::REFERRER_BYTES);
     record.user_agent = rules::cut(Text::of(&body.user_agent), rules::USER_AGENT_BYTES);
     record.language = rules::cut(Text::of(&body.language), rules::LABEL_BYTES);

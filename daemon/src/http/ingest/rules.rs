@@ -198,6 +198,20 @@ impl<'a> Campaign<'a> {
         Campaign { source, medium, name, term, content, qr: qr.and_then(parse_uuid).map(Uuid::into_bytes) }
     }
 
+    /// This campaign, and what `query` says of the parts it does not have.
+    pub(super) fn or_of(self, query: Option<&'a str>) -> Campaign<'a> {
+        let Some(query) = query else { return self };
+        let other = Campaign::of(query);
+        Campaign {
+            source: self.source.or(other.source),
+            medium: self.medium.or(other.medium),
+            name: self.name.or(other.name),
+            term: self.term.or(other.term),
+            content: self.content.or(other.content),
+            qr: self.qr.or(other.qr),
+        }
+    }
+
     /// Writes the campaign into `record`.
     pub(super) fn fill<'r>(&'r self, record: &mut Record<'r>) {
         record.utm_source = cut(self.source.as_deref(), UTM_BYTES);

@@ -107,7 +107,7 @@ async fn an_event_keeps_all_that_its_body_says() {
     assert_eq!(daemon.post("/ingest/event", ORIGIN, body).await.parts(), (202, ""));
     daemon.stored(|record| {
         assert_eq!((record.name, record.properties), ("\u{fffd} a\0b", r#"{"x":"\u0000","n":49.90}"#));
-        assert_eq!((record.path, record.query), (Some("/cart"), Some("utm_source=x")));
+        assert_eq!((record.path, record.query, record.utm_source), (Some("/cart"), Some("utm_source=x"), Some("x")));
         assert_eq!((record.referrer, record.user_agent), (Some("https://r.example/?q"), Some("Mozilla")));
         assert_eq!((record.event_id, record.session), (Some("e-1"), None));
         assert_eq!((record.tracker_source, record.tracker_version), (Some("npm"), Some("1.2")));
@@ -142,9 +142,14 @@ async fn a_pageview_keeps_all_that_its_body_says() {
         assert_eq!((record.qr.map(|id| id[0]), record.session.map(|id| id.bytes()[0])), (Some(0xbb), Some(0xaa)));
         assert!(record.page.is_some());
     });
-    let reply = daemon.post("/ingest", ORIGIN, r#"{"path":"/a","qr":"nope"}"#).await;
+    let reply = daemon.post("/ingest", ORIGIN, r#"{"path":"/a?utm_source=q&utm_medium=q","u_src":"s","qr":"nope"}"#).await;
     assert_eq!(reply.header("hitkeep-sequence"), Some("2"), "a broken QR id is no reason to lose a pageview");
-    assert_eq!(daemon.stored(|record| record.qr)[1], None);
+    let of_query = |record: &Record<'_>| (record.qr, record.utm_source.map(str::to_owned), record.utm_medium.map(str::to_owned));
+    assert_eq!(
+        daemon.stored(of_query)[1],
+        (None, Some("s".to_owned()), Some("q".to_owned())),
+        "the query fills what the tracker leaves out"
+    );
 }
 
 #[tokio::test]
