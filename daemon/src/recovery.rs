@@ -60,7 +60,12 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
         let seconds = begun.elapsed().as_secs_f64();
         tracing::info!(events = rows, logs = reads.len(), seconds, "read the logs");
     }
-    let named = logs.iter().map(|log| log.closed.map_or(log.header.base_sequence, |closed| closed.end.sequence_end));
+    let named = logs.iter().map(|log| match log.closed {
+        Some(closed) => closed.end.sequence_end,
+        // Its file is gone: how many it had given out is unknown, and no log holds more rows than this.
+        None if reads.iter().all(|read| read.live.header.id != log.header.id) => log.header.base_sequence.after(u32::MAX.into()),
+        None => log.header.base_sequence,
+    });
     let found = reads.iter().map(|read| read.found.next_sequence);
     let next = named.chain(found).max().unwrap_or(Sequence::FIRST);
     let damage: Vec<Damage> = reads.iter().flat_map(|read| read.found.damage.iter().cloned()).collect();
@@ -149,5 +154,46 @@ fn report(live: &LiveLog, found: &Found, took: Duration) {
     }
     if took > PATIENCE {
         tracing::info!(%log, events = found.rows, seconds = took.as_secs_f64(), "read a log");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use format::fs::FileSystem;
+    use format::fs::double::MemFs;
+    use format::{Kind, LogId, Record, SiteId, Source, UnixMicros};
+
+    use super::*;
+
+    const DIR: &str = "/data";
+    const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 20, step_bytes: 4096 };
+
+    fn start(fs: &MemFs) -> (Start, Vec<Damage>) {
+        let opened = DataDirectory::open_on(Arc::new(fs.clone()), Path::new(DIR)).unwrap();
+        (recover(opened.directory, opened.manifest, OPTIONS).unwrap(), opened.damage)
+    }
+
+    /// Somebody removed the newest log. What it had given out is unknown; a client holds those sequences.
+    #[test]
+    fn sequences_of_a_log_whose_file_is_gone_are_not_given_out_again() {
+        let fs = MemFs::new(1);
+        fs.create_dir(Path::new(DIR)).unwrap();
+        let (mut first, _) = start(&fs);
+        let log = &mut first.recovered.log;
+        let mut payload = Vec::new();
+        Record::new(Kind::Event, Source::Server, SiteId::new([1; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH).encode(&mut payload).unwrap();
+        log.push(&payload);
+        log.append(UnixMicros::EPOCH).unwrap();
+        log.sync().unwrap();
+        let given_out = log.next_sequence();
+        drop(first);
+        fs.remove(&Path::new(DIR).join("logs").join(LogId::FIRST.file_name())).unwrap();
+        let (second, damage) = start(&fs);
+        assert!(second.recovered.log.next_sequence() >= given_out);
+        assert_eq!(damage.len(), 1, "the log that is gone is named");
     }
 }
