@@ -19,7 +19,7 @@ use format::manifest::{Closed, LiveLog, Manifest};
 use format::{Damage, Error, LogOptions, LogWriter, Sequence};
 use query::{ActiveIndex, ActiveWriter};
 
-use crate::appender::Recovered;
+use crate::appender::{Names, Recovered};
 use crate::rotation::Rotation;
 
 /// A start that takes longer says what it is doing.
@@ -44,6 +44,7 @@ struct Read {
     found: Found,
     writer: ActiveWriter,
     index: Arc<ActiveIndex>,
+    names: Names,
 }
 
 /// Reads all live logs and makes them ready.
@@ -54,7 +55,11 @@ struct Read {
 pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: LogOptions) -> Result<Start, Error> {
     let begun = Instant::now();
     let logs: Vec<LiveLog> = manifest.logs().cloned().collect();
-    let mut reads = read_all(&directory, &logs, options)?;
+    let mut names = Names::default();
+    let mut reads = read_all(&directory, &logs, options, &names)?;
+    for read in &mut reads {
+        names.merge(std::mem::take(&mut read.names));
+    }
     let rows: u64 = reads.iter().map(|read| u64::from(read.found.rows)).sum();
     if begun.elapsed() > PATIENCE {
         let seconds = begun.elapsed().as_secs_f64();
@@ -89,17 +94,17 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
         }
     };
     indexes.push(readers);
-    Ok(Start { recovered: Recovered { log, index, earlier }, rotation, indexes, damage })
+    Ok(Start { recovered: Recovered { log, index, earlier, names }, rotation, indexes, damage })
 }
 
 /// Reads the logs on as many threads as there are processors, each log on one of them.
-fn read_all(directory: &DataDirectory, logs: &[LiveLog], options: LogOptions) -> Result<Vec<Read>, Error> {
+fn read_all(directory: &DataDirectory, logs: &[LiveLog], options: LogOptions, names: &Names) -> Result<Vec<Read>, Error> {
     let waiting: Mutex<VecDeque<(usize, &LiveLog)>> = Mutex::new(logs.iter().enumerate().collect());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let work = || -> Result<Vec<(usize, Read)>, Error> {
         let mut reads = Vec::new();
         while let Some((number, live)) = next() {
-            if let Some(read) = read(directory, live, options)? {
+            if let Some(read) = read(directory, live, options, Names::like(names))? {
                 reads.push((number, read));
             }
         }
@@ -119,21 +124,24 @@ fn read_all(directory: &DataDirectory, logs: &[LiveLog], options: LogOptions) ->
 }
 
 /// Reads one log and lets readers see it. `None` if its file is gone, which the directory has named already.
-fn read(directory: &DataDirectory, live: &LiveLog, options: LogOptions) -> Result<Option<Read>, Error> {
+fn read(directory: &DataDirectory, live: &LiveLog, options: LogOptions, mut names: Names) -> Result<Option<Read>, Error> {
     let begun = Instant::now();
     let file = match LogFile::open(&**directory.fs(), &directory.logs_path(), live.header.clone(), options) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
     let (mut writer, index) = ActiveWriter::new(Arc::clone(file.reader()));
-    let found = file.recover(live.closed.map(|closed| closed.end), &mut |row| writer.push(row.sequence, row.offset, &row.record))?;
+    let found = file.recover(live.closed.map(|closed| closed.end), &mut |row| {
+        names.note(&row.record);
+        writer.push(row.sequence, row.offset, &row.record);
+    })?;
     if live.closed.is_none() && !found.clean {
         // After an unclean end the page cache may show what is not on the disk.
         file.repair(&found)?;
     }
     writer.publish(found.end);
     report(live, &found, begun.elapsed());
-    Ok(Some(Read { live: live.clone(), file, found, writer, index }))
+    Ok(Some(Read { live: live.clone(), file, found, writer, index, names }))
 }
 
 fn report(live: &LiveLog, found: &Found, took: Duration) {

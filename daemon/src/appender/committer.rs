@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use format::{ByteOffset, LogWriter, Record, Sequence, SiteId};
 use query::ActiveWriter;
 
+use super::names::Names;
 use super::queue::{Queue, Request, Work};
 use super::submission::Outcome;
 use crate::config::SyncMode;
@@ -57,6 +58,7 @@ pub(super) struct Committer {
     index: ActiveWriter,
     /// Of the unsealed logs before this one, for the ids in them.
     earlier: Vec<ActiveWriter>,
+    names: Names,
     store: Arc<Store>,
     health: Arc<Health>,
     policy: Policy,
@@ -90,6 +92,8 @@ pub(crate) struct Recovered {
     pub(crate) index: ActiveWriter,
     /// The indexes of the unsealed logs before it.
     pub(crate) earlier: Vec<ActiveWriter>,
+    /// The names of the events in all of them.
+    pub(crate) names: Names,
 }
 
 /// Whether to go on.
@@ -108,7 +112,7 @@ impl Committer {
         health: Arc<Health>,
         policy: Policy,
     ) -> Committer {
-        let Recovered { log, index, earlier } = recovered;
+        let Recovered { log, index, earlier, names } = recovered;
         Committer {
             queue,
             logs,
@@ -116,6 +120,7 @@ impl Committer {
             opened: Instant::now(),
             index,
             earlier,
+            names,
             store,
             health,
             policy,
@@ -233,21 +238,27 @@ impl Committer {
 
     /// Puts the new records into the open batch and finds the outcome of each.
     fn encode(&mut self, first: Sequence) {
-        let Committer { requests, outcomes, offsets, log, index, earlier, held, .. } = self;
+        let Committer { requests, outcomes, offsets, log, index, earlier, names, held, .. } = self;
         // Ids within this batch, which the index does not hold yet. Allocates with the first one.
         let mut ids: HashMap<(SiteId, &str), Sequence> = HashMap::new();
         let mut next = first;
         offsets.clear();
-        for (bytes, has_id) in requests[held.requests..].iter().flat_map(|request| request.submission.iter()) {
-            if has_id {
-                let record = Record::decode(bytes).expect("a submission holds encoded records");
-                let id = record.event_id.expect("the submission says that it has an id");
-                let stored = index.first_with_id(record.site, id);
-                let stored = stored.or_else(|| earlier.iter().rev().find_map(|log| log.first_with_id(record.site, id)));
-                if let Some(sequence) = stored.or_else(|| ids.get(&(record.site, id)).copied()) {
-                    outcomes.push(Outcome::Duplicate { sequence, durable: true });
-                    continue;
-                }
+        for bytes in requests[held.requests..].iter().flat_map(|request| request.submission.iter()) {
+            let record = Record::decode(bytes).expect("a submission holds encoded records");
+            let stored = record.event_id.and_then(|id| {
+                let in_logs = index.first_with_id(record.site, id);
+                let in_logs = in_logs.or_else(|| earlier.iter().rev().find_map(|log| log.first_with_id(record.site, id)));
+                in_logs.or_else(|| ids.get(&(record.site, id)).copied())
+            });
+            if let Some(sequence) = stored {
+                outcomes.push(Outcome::Duplicate { sequence, durable: true });
+                continue;
+            }
+            if !names.admit(&record) {
+                outcomes.push(Outcome::TooManyNames);
+                continue;
+            }
+            if let Some(id) = record.event_id {
                 ids.insert((record.site, id), next);
             }
             offsets.push(log.push(bytes));
@@ -273,7 +284,7 @@ impl Committer {
         let stored = records
             .zip(&self.outcomes[self.held.outcomes..])
             .filter(|(_, outcome)| matches!(outcome, Outcome::Stored { .. }))
-            .map(|((bytes, _), _)| bytes);
+            .map(|(bytes, _)| bytes);
         let mut sequence = first;
         for (bytes, offset) in stored.zip(&self.offsets) {
             let record = Record::decode(bytes).expect("a submission holds encoded records");

@@ -36,7 +36,7 @@ impl Double {
         let committer = double.clone();
         std::thread::spawn(move || {
             while let Ok(Work::Store(request)) = queue.work.recv() {
-                let outcomes: Vec<Outcome> = request.submission.iter().map(|(bytes, _)| committer.commit(bytes)).collect();
+                let outcomes: Vec<Outcome> = request.submission.iter().map(|bytes| committer.commit(bytes)).collect();
                 queue.done(&request.submission);
                 request.reply.send(&outcomes);
             }

@@ -9,9 +9,11 @@
 //! * sequences are given out by this thread alone, in commit order: unique, increasing, never reused;
 //! * what waits is bounded in bytes; a full queue refuses before any work is done.
 //!
-//! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in), [`committer`] (the thread).
+//! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in), [`names`] (how
+//! many of them), [`committer`] (the thread).
 
 mod committer;
+mod names;
 mod queue;
 mod submission;
 
@@ -25,6 +27,7 @@ use std::thread::{self, JoinHandle};
 
 use self::committer::Committer;
 pub(crate) use self::committer::{Logs, Policy, Recovered};
+pub(crate) use self::names::{MAX_NAMES, Names};
 pub(crate) use self::queue::Appender;
 pub(crate) use self::submission::{Outcome, Submission};
 use crate::health::Health;

@@ -25,6 +25,8 @@ pub(crate) enum Outcome {
         /// Whether the first was synced.
         durable: bool,
     },
+    /// Its site has as many names of events as it may have, and this is another. It is not stored.
+    TooManyNames,
     /// There was no space. It is not stored, and may be sent again later.
     DiskFull,
     /// The sync failed: it may be stored or not.
@@ -37,14 +39,8 @@ pub(crate) enum Outcome {
 #[derive(Default)]
 pub(crate) struct Submission {
     bytes: Vec<u8>,
-    records: Vec<Encoded>,
-}
-
-/// Where one record lies in the bytes of its submission.
-#[derive(Clone, Copy)]
-struct Encoded {
-    end: usize,
-    has_id: bool,
+    /// Where each record ends.
+    ends: Vec<usize>,
 }
 
 impl Submission {
@@ -59,7 +55,7 @@ impl Submission {
     ///
     /// As [`Submission::push`].
     pub(crate) fn of(record: &Record<'_>) -> Result<Submission, RecordError> {
-        let mut submission = Submission { bytes: Vec::with_capacity(256), records: Vec::with_capacity(1) };
+        let mut submission = Submission { bytes: Vec::with_capacity(256), ends: Vec::with_capacity(1) };
         submission.push(record)?;
         Ok(submission)
     }
@@ -75,18 +71,18 @@ impl Submission {
             self.bytes.truncate(start);
             return Err(error);
         }
-        self.records.push(Encoded { end: self.bytes.len(), has_id: record.event_id.is_some() });
+        self.ends.push(self.bytes.len());
         Ok(())
     }
 
     /// How many records.
     pub(crate) fn len(&self) -> usize {
-        self.records.len()
+        self.ends.len()
     }
 
     /// Whether there is nothing to store.
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.ends.is_empty()
     }
 
     /// The bytes of all records together.
@@ -94,13 +90,13 @@ impl Submission {
         self.bytes.len()
     }
 
-    /// The encoded records in order, each with whether it carries an id.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], bool)> {
+    /// The encoded records in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
-        self.records.iter().map(move |record| {
-            let bytes = &self.bytes[start..record.end];
-            start = record.end;
-            (bytes, record.has_id)
+        self.ends.iter().map(move |end| {
+            let bytes = &self.bytes[start..*end];
+            start = *end;
+            bytes
         })
     }
 }

@@ -92,7 +92,7 @@ fn start_with(sync: SyncMode, segment_bytes: u64) -> Bench {
     let health = Arc::new(Health::default());
     health.serve();
     let policy = Policy { sync, segment_bytes, segment_age: Duration::from_secs(3600) };
-    let recovered = Recovered { log, index, earlier: Vec::new() };
+    let recovered = Recovered { log, index, earlier: Vec::new(), names: Names::default() };
     let (appender, thread) = start(recovered, Box::new(folder), Arc::clone(&store), Arc::clone(&health), policy).unwrap();
     Bench { fs, appender, thread, store, health }
 }
@@ -208,6 +208,21 @@ async fn without_syncs_answers_do_not_say_durable() {
     assert_eq!(bench.one(Some("a")).await, Outcome::Duplicate { sequence: Sequence::new(2), durable: false });
     assert_eq!(bench.fs.calls(Some(Op::SyncData)), before);
     assert_eq!(sequences(&bench.end(), LogId::FIRST, 1), (vec![1, 2], true), "a drain syncs");
+}
+
+#[tokio::test]
+async fn a_name_too_many_is_refused_and_stored_ones_go_on() {
+    let bench = bench(SyncMode::Always);
+    let names: Vec<String> = (0..=MAX_NAMES).map(|number| number.to_string()).collect();
+    let mut submission = Submission::new();
+    for name in &names {
+        submission.push(&Record { name, ..record(None) }).unwrap();
+    }
+    let outcomes = bench.appender.submit(submission).unwrap().await;
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored { .. })).count(), MAX_NAMES);
+    assert_eq!(outcomes[MAX_NAMES], Outcome::TooManyNames);
+    let known = Submission::of(&Record { name: "0", ..record(None) }).unwrap();
+    assert_eq!(bench.appender.submit_one(known).unwrap().await, stored(MAX_NAMES as u64 + 1));
 }
 
 #[tokio::test]

@@ -75,16 +75,26 @@ async fn accept(connection: &Connection, request: Request<Incoming>) -> Result<A
     has_room(state)?;
     drop(headers);
     let body = request_body::read_up_to(MAX_BODY_BYTES, body, connection).await?;
-    let mut lines =
-        Lines { state, token: &token, site, received: instant::now(), submission: Submission::new(), summary: Summary::default() };
+    let mut lines = Lines {
+        state,
+        token: &token,
+        site,
+        received: instant::now(),
+        submission: Submission::new(),
+        numbers: Vec::new(),
+        summary: Summary::default(),
+    };
     lines.read(&body)?;
     drop(body);
-    let Lines { submission, mut summary, .. } = lines;
+    let Lines { submission, numbers, mut summary, .. } = lines;
     let mut durable = true;
     if !submission.is_empty() {
-        for outcome in state.appender.submit(submission).map_err(|_| Error::QueueFull)?.await {
-            durable &= summary.count(outcome)?;
+        let outcomes = state.appender.submit(submission).map_err(|_| Error::QueueFull)?.await;
+        for (outcome, line) in outcomes.into_iter().zip(numbers) {
+            durable &= summary.count(outcome, line)?;
         }
+        // What the appender refuses comes after what the parser did.
+        summary.errors.sort_by_key(|error| error.line);
     }
     let mut answer = respond::json(StatusCode::OK, &summary);
     if !durable {
@@ -110,12 +120,21 @@ fn named_site(state: &State, name: &str) -> Option<SiteId> {
 }
 
 impl Summary {
+    /// Counts a line whose event is not stored, and names it if it is among the first.
+    fn reject(&mut self, line: usize, fault: Fault) {
+        self.rejected += 1;
+        if self.errors.len() < MAX_NAMED_ERRORS {
+            let (_, error, _) = fault.error.parts();
+            self.errors.push(LineError { line, field: fault.field, error });
+        }
+    }
+
     /// Counts a line that reached the appender, and says whether its event is durable.
     ///
     /// # Errors
     ///
     /// What a single event would be answered with. All lines of a request share a batch, so they share such an end.
-    fn count(&mut self, outcome: Outcome) -> Result<bool, Error> {
+    fn count(&mut self, outcome: Outcome, line: usize) -> Result<bool, Error> {
         Ok(match outcome {
             Outcome::Stored { sequence, durable } => {
                 self.stored += 1;
@@ -125,6 +144,10 @@ impl Summary {
             Outcome::Duplicate { durable, .. } => {
                 self.duplicates += 1;
                 durable
+            }
+            Outcome::TooManyNames => {
+                self.reject(line, rules::TOO_MANY_NAMES);
+                true
             }
             Outcome::DiskFull => return Err(Error::DiskFull),
             Outcome::Unknown => return Err(Error::OutcomeUnknown),
@@ -141,6 +164,8 @@ struct Lines<'a> {
     site: Option<SiteId>,
     received: UnixMicros,
     submission: Submission,
+    /// The number of the line that each record of the submission came in.
+    numbers: Vec<usize>,
     summary: Summary,
 }
 
@@ -155,12 +180,9 @@ impl Lines<'_> {
             if self.summary.received > MAX_LINES {
                 return Err(Error::TooLarge(TOO_LARGE));
             }
-            if let Err(fault) = self.read_line(line) {
-                self.summary.rejected += 1;
-                if self.summary.errors.len() < MAX_NAMED_ERRORS {
-                    let (_, error, _) = fault.error.parts();
-                    self.summary.errors.push(LineError { line: index + 1, field: fault.field, error });
-                }
+            match self.read_line(line) {
+                Ok(()) => self.numbers.resize(self.submission.len(), index + 1),
+                Err(fault) => self.summary.reject(index + 1, fault),
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::json::parse_uuid;
+use crate::appender::MAX_NAMES;
 use crate::http::Error;
 
 /// The longest event name.
@@ -55,6 +56,10 @@ impl Fault {
         Fault { field, error: Error::Invalid(sentence) }
     }
 }
+
+/// The refusal of an event whose name would be one too many on its site.
+pub(super) const TOO_MANY_NAMES: Fault = Fault::invalid("name", "name must be one of at most 10000 names of a site");
+const _: () = assert!(MAX_NAMES == 10_000);
 
 /// The refusal of a record that passes every limit of its fields and is too long all the same.
 pub(super) const TOO_LONG: Fault = Fault::invalid("body", "event must be at most 131072 bytes when stored");

@@ -1,0 +1,98 @@
+//! Which names of events each site has: what bounds their number.
+//!
+//! Every name is a chain in the index for as long as its log is unsealed, so that a client who makes up names would take memory
+//! without end.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use format::{Kind, Record, SiteId};
+
+/// The most names of events of one site.
+pub(crate) const MAX_NAMES: usize = 10_000;
+
+/// The names of all sites, as keyed hashes. Two names with one hash count as one, which loses no event.
+#[derive(Clone, Default)]
+pub(crate) struct Names {
+    key: RandomState,
+    sites: HashMap<SiteId, HashSet<u64>>,
+}
+
+impl Names {
+    /// An empty one that [`Names::merge`] can take.
+    pub(crate) fn like(other: &Names) -> Names {
+        Names { key: other.key.clone(), sites: HashMap::new() }
+    }
+
+    /// Notes the name of a record, unless it is an event's and would be one too many on its site.
+    pub(crate) fn admit(&mut self, record: &Record<'_>) -> bool {
+        self.admit_within(record, MAX_NAMES)
+    }
+
+    /// Notes the name of a record that is stored already.
+    pub(crate) fn note(&mut self, record: &Record<'_>) {
+        self.admit_within(record, usize::MAX);
+    }
+
+    /// Takes in the names that another has noted.
+    ///
+    /// # Panics
+    ///
+    /// In a debug build, if `other` hashes with another key.
+    pub(crate) fn merge(&mut self, other: Names) {
+        debug_assert_eq!(self.key.hash_one(0), other.key.hash_one(0), "hashes are compared under one key");
+        for (site, names) in other.sites {
+            self.sites.entry(site).or_default().extend(names);
+        }
+    }
+
+    fn admit_within(&mut self, record: &Record<'_>, limit: usize) -> bool {
+        if record.kind != Kind::Event {
+            return true;
+        }
+        let name = self.key.hash_one(record.name);
+        let names = self.sites.entry(record.site).or_default();
+        if names.len() < limit {
+            names.insert(name);
+            return true;
+        }
+        names.contains(&name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use format::{Source, UnixMicros};
+
+    fn record(kind: Kind, site: u8, name: &str) -> Record<'_> {
+        Record { name, ..Record::new(kind, Source::Server, SiteId::new([site; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH) }
+    }
+
+    #[test]
+    fn a_site_that_has_all_its_names_keeps_them_and_gets_no_more() {
+        let mut names = Names::default();
+        for number in 0..MAX_NAMES {
+            assert!(names.admit(&record(Kind::Event, 1, &number.to_string())));
+        }
+        assert!(!names.admit(&record(Kind::Event, 1, "one more")));
+        assert!(names.admit(&record(Kind::Event, 1, "0")), "known");
+        assert!(names.admit(&record(Kind::Pageview, 1, "")), "no event");
+        assert!(names.admit(&record(Kind::Event, 2, "one more")), "another site");
+    }
+
+    #[test]
+    fn names_of_several_logs_are_counted_once() {
+        let mut all = Names::default();
+        for log in 0..2 {
+            let mut names = Names::like(&all);
+            for number in 0..MAX_NAMES / 2 + log {
+                names.note(&record(Kind::Event, 1, &number.to_string()));
+            }
+            all.merge(names);
+        }
+        assert!(all.admit(&record(Kind::Event, 1, "a new one")));
+        assert_eq!(all.sites[&SiteId::new([1; 16])].len(), MAX_NAMES / 2 + 2);
+    }
+}
