@@ -68,10 +68,13 @@ loom: toolchain
 			--message-format=json-render-diagnostics -- --cfg "$$weak" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
 		if [ "$$weak" = none ]; then \
 			"$$models" loom; \
-		elif timeout 300 "$$models" loom >"$$models.log" 2>&1; then \
-			echo "no model noticed $$weak" >&2; exit 1; \
 		else \
-			echo "a model noticed $$weak, as it must"; \
+			status=0; timeout 300 "$$models" loom >"$$models.log" 2>&1 || status=$$?; \
+			case $$status in \
+				0) echo "no model noticed $$weak" >&2; exit 1;; \
+				124) echo "the models of $$weak do not end" >&2; exit 1;; \
+				*) echo "a model noticed $$weak, as it must";; \
+			esac; \
 		fi; \
 	done
 
