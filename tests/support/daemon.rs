@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Options {
     directory: Arc<TempDir>,
     data_path: PathBuf,
-    binary: PathBuf,
+    /// None for the build that the cases run.
+    binary: Option<PathBuf>,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
     wrapper: Vec<OsString>,
@@ -47,7 +48,7 @@ impl Options {
         Options {
             data_path: directory.path().join("data"),
             directory: Arc::new(directory),
-            binary: binary::hitkeepd().to_owned(),
+            binary: None,
             flags: Vec::new(),
             environment: Vec::new(),
             wrapper: Vec::new(),
@@ -62,7 +63,7 @@ impl Options {
 
     /// Runs another build of the daemon.
     pub fn binary(mut self, path: &Path) -> Options {
-        self.binary = path.to_owned();
+        self.binary = Some(path.to_owned());
         self
     }
 
@@ -136,14 +137,15 @@ impl Options {
     }
 
     fn command(&self) -> Command {
+        let binary = self.binary.as_deref().unwrap_or_else(|| binary::hitkeepd());
         let mut line = self.wrapper.iter().cloned();
         let mut command = match line.next() {
             Some(program) => {
                 let mut command = Command::new(program);
-                command.args(line).arg(&self.binary);
+                command.args(line).arg(binary);
                 command
             }
-            None => Command::new(&self.binary),
+            None => Command::new(binary),
         };
         command
             .args(["serve", "--http-addr", "127.0.0.1:0"])
