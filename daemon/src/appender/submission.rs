@@ -91,7 +91,7 @@ impl Submission {
     }
 
     /// The encoded records in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |end| {
             let bytes = &self.bytes[start..*end];
