@@ -148,6 +148,39 @@ fn every_truncation_is_harmless_or_named() {
     }
 }
 
+/// What is left of the file says only how long it was when its last whole batch was written.
+#[test]
+fn a_log_that_was_cut_far_before_its_end_gives_no_sequence_out_again() {
+    let fs = MemFs::new(1);
+    let dir = std::path::Path::new("/logs");
+    fs.create_dir(dir).unwrap();
+    let header = LogHeader {
+        id: LogId::FIRST,
+        salt: [9; 16],
+        epoch: [8; 16],
+        base_sequence: Sequence::new(100),
+        created: UnixMicros::EPOCH,
+        durable_len: 4096,
+    };
+    let options = LogOptions { capacity_bytes: 1 << 20, step_bytes: 4096 };
+    let mut log = LogWriter::create(&fs, dir, header.clone(), options).unwrap();
+    let mut payload = Vec::new();
+    Record::new(Kind::Event, Source::Server, SiteId::new([1; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH).encode(&mut payload).unwrap();
+    for _ in 0..100 {
+        for _ in 0..50 {
+            log.push(&payload);
+        }
+        log.append(UnixMicros::EPOCH).unwrap();
+        log.sync().unwrap();
+    }
+    let mut bytes = fs.live(&dir.join(header.id.file_name())).unwrap();
+    bytes.truncate(8192);
+    let recovered = recover(&Bytes(Mutex::new(bytes)), &header, None, &mut |_| {}).unwrap();
+    assert!(recovered.rows > 0 && recovered.damage.len() == 1);
+    assert!(recovered.next_sequence >= log.next_sequence(), "{} is given out again", recovered.next_sequence);
+    assert!(recovered.damage[0].sequences.1 >= log.next_sequence(), "all of them may be lost");
+}
+
 #[test]
 fn every_flipped_bit_is_harmless_or_named() {
     for proven in [true, false] {

@@ -7,7 +7,8 @@
 //! * `E` ≥ `D`: what follows was never acknowledged; it is a torn tail.
 //! * `E` < `D`: the bytes from `E` to the next whole batch are corruption and are named; reading resumes behind them, by the same
 //!   rule. Batches that nothing follows and that no later frame proves cannot be told from a torn tail, and only those.
-//! * A file shorter than the length its last whole batch (or the header) names was cut by something else: corruption from `E` on.
+//! * A file shorter than the length its last whole batch (or the header) names was cut by something else: corruption from `E` on. Where it
+//!   ended, and what it had given out, only the manifest could say; without it sequences go on above all that a log can hold.
 //!
 //! Reading changes nothing. [`repair`] then makes what was read durable: after a failed sync the page cache can show frames that
 //! are not on the disk, and the next sync says that all is well. It writes every whole batch again with the same bytes, zeroes the
@@ -106,7 +107,7 @@ pub fn recover(file: &dyn File, header: &LogHeader, closed: Option<ClosedEnd>, v
     };
     walk.compare_header()?;
     walk.whole_batches(&found, proven_end, visit)?;
-    walk.judge_the_end(proven_end)?;
+    walk.judge_the_end(proven_end, closed.is_some())?;
     let mut recovered = walk.recovered;
     if let Some(closed) = closed {
         recovered.next_sequence = recovered.next_sequence.max(closed.sequence_end);
@@ -246,9 +247,10 @@ impl Walk<'_> {
     }
 
     /// Decides what stands behind the last whole batch.
-    fn judge_the_end(&mut self, proven_end: u64) -> io::Result<()> {
+    fn judge_the_end(&mut self, proven_end: u64, is_end_known: bool) -> io::Result<()> {
         let end = self.recovered.end.value();
-        let lost_end = if self.recovered.len_bytes < self.durable_len { proven_end.max(self.durable_len) } else { proven_end };
+        let is_cut = self.recovered.len_bytes < self.durable_len;
+        let lost_end = if is_cut { proven_end.max(self.durable_len) } else { proven_end };
         self.recovered.torn_bytes = self.last_nonzero_end()?.saturating_sub(end.max(lost_end));
         // A length that no commit frame names may come from a step whose sync failed: the disk need not have it.
         let is_as_left = self.recovered.len_bytes == self.durable_len && self.recovered.torn_bytes == 0;
@@ -257,6 +259,10 @@ impl Walk<'_> {
             // How many records were lost is unknown; no frame is shorter than its header, and no sequence is given out twice.
             let at_most = (lost_end - end) / frame::HEADER_LEN_BYTES as u64;
             let sequence_end = self.recovered.next_sequence.after(at_most);
+            // The file may have gone on far behind the length that its last whole batch knew.
+            let is_open_ended = is_cut && !is_end_known;
+            let sequence_end =
+                if is_open_ended { sequence_end.max(self.header.base_sequence.after(u32::MAX.into())) } else { sequence_end };
             self.lose(end, lost_end, sequence_end);
             self.recovered.next_sequence = sequence_end;
         }
