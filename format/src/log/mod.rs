@@ -40,3 +40,5 @@ pub const ALIGNMENT: usize = 8;
 mod crash_tests;
 #[cfg(all(test, not(loom)))]
 mod damage_tests;
+#[cfg(all(test, not(loom)))]
+mod disk_tests;
