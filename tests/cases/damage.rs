@@ -1,0 +1,189 @@
+//! Damage on the disk is named, contained, and said with every number that may lack something.
+
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use support::{Answer, Daemon, Event, Options, SITE_DOMAIN, load};
+
+const BATCHES: usize = 6;
+const EVENTS_PER_BATCH: usize = 5;
+const NAME: &str = "kept";
+const RANGE: &str = "from=2026-03-01T00:00:00Z&to=2026-03-01T23:59:59Z";
+
+fn event(id: &str) -> Event {
+    Event::new(NAME).with("event_id", id).with("properties", serde_json::json!({ "plan": "pro" }))
+}
+
+fn id(batch: usize, number: usize) -> String {
+    format!("batch-{batch}-event-{number}")
+}
+
+/// Stores one batch, synced, and gives its last sequence.
+fn store_batch(daemon: &Daemon, batch: usize) -> u64 {
+    let lines: Vec<String> = (0..EVENTS_PER_BATCH).map(|number| event(&id(batch, number)).text()).collect();
+    let answer = daemon.as_owner("POST", "/api/ingest/server/events", Some(&lines.join("\n")));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let summary = answer.json();
+    assert_eq!(summary["stored"], EVENTS_PER_BATCH, "{summary}");
+    summary["last_sequence"].as_u64().unwrap()
+}
+
+/// The answers of every report.
+fn reports(daemon: &Daemon, site: &str) -> Vec<Answer> {
+    let paths = [
+        format!("goals/timeseries?{RANGE}"),
+        format!("goals/timeseries?group_by=goal&{RANGE}"),
+        format!("events/names?{RANGE}"),
+        format!("events/properties?event_name={NAME}&{RANGE}"),
+        format!("events/breakdown?event_name={NAME}&property_key=plan&{RANGE}"),
+        format!("events/timeseries?event_name={NAME}&{RANGE}"),
+    ];
+    let ask = |path: &String| daemon.as_owner("GET", &format!("/api/sites/{site}/{path}"), None);
+    let answers: Vec<Answer> = paths.iter().map(ask).collect();
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    answers
+}
+
+/// What every report says is lost; all of them say the same.
+fn losses(daemon: &Daemon, site: &str) -> Option<String> {
+    let answers = reports(daemon, site);
+    let losses: Vec<Option<&str>> = answers.iter().map(|answer| answer.header("hitkeep-incomplete")).collect();
+    assert!(losses.windows(2).all(|pair| pair[0] == pair[1]), "{losses:?}");
+    losses[0].map(str::to_owned)
+}
+
+/// The file and the range of bytes of the one loss that `text` names.
+fn parse(text: &str) -> (&str, std::ops::Range<u64>) {
+    let (file, range) = text.rsplit_once(' ').unwrap();
+    let (from, end) = range.split_once('-').unwrap();
+    (file, from.parse().unwrap()..end.parse().unwrap())
+}
+
+/// Checks that the damage is told to whoever may know, and to nobody else.
+fn assert_listed(daemon: &Daemon, lost: &str) {
+    assert_eq!(daemon.read("/api/status")["damage"], serde_json::json!([lost]));
+    let status = daemon.send("GET", "/api/status", &[], None);
+    assert_eq!(status.json()["damage"], Value::Null, "only an owner learns of files");
+    for path in ["/healthz", "/readyz", "/api/status", "/api/sites"] {
+        let answer = daemon.as_owner("GET", path, None);
+        assert_eq!((answer.status, answer.header("hitkeep-incomplete")), (200, None), "{path} lacks nothing");
+    }
+}
+
+fn assert_undamaged(daemon: &Daemon, site: &str) {
+    assert_eq!(losses(daemon, site), None);
+    assert_eq!(daemon.read("/api/status")["damage"], Value::Null);
+}
+
+/// The logs, oldest first.
+fn logs(data_path: &Path) -> Vec<PathBuf> {
+    let mut logs: Vec<_> = std::fs::read_dir(data_path.join("logs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    logs.sort();
+    logs
+}
+
+/// The name of a log as the daemon gives it.
+fn name(log: &Path) -> String {
+    format!("logs/{}", log.file_name().unwrap().to_str().unwrap())
+}
+
+/// Flips one bit where `text` stands in the file, and says where that is.
+fn flip_bit_of(path: &Path, text: &str) -> u64 {
+    let bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).expect("the text is in the file");
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+    at as u64
+}
+
+#[test]
+fn a_flipped_bit_costs_its_batch_alone_and_is_named_at_every_start() {
+    let daemon = Daemon::start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    daemon.create_goal(&site, "Kept", NAME);
+    let mut newest = 0;
+    for batch in 0..BATCHES {
+        newest = store_batch(&daemon, batch);
+    }
+    assert_undamaged(&daemon, &site);
+    let options = daemon.kill();
+    let daemon = options.start();
+    assert_undamaged(&daemon, &site);
+    let log = logs(daemon.data_path()).remove(0);
+    let options = daemon.kill();
+    let at = flip_bit_of(&log, &id(2, 3));
+
+    let mut stored = BATCHES * EVENTS_PER_BATCH - EVENTS_PER_BATCH;
+    let mut options = Some(options);
+    for start in 0..3 {
+        let daemon = options.take().unwrap().start();
+        assert_eq!(daemon.count(&site, NAME), stored as u64, "whole batches are counted at start {start}");
+        let lost = losses(&daemon, &site).unwrap_or_else(|| panic!("nothing is named at start {start}"));
+        let (file, range) = parse(&lost);
+        assert_eq!(file, name(&log));
+        assert!(range.contains(&at) && range.end - range.start < 4096, "{lost} is the batch with byte {at}");
+        assert_listed(&daemon, &lost);
+
+        // What was lost can be told again; what was not is known.
+        let answer = daemon.report(&event(&id(2, start)));
+        assert_eq!((answer.status, answer.is_duplicate()), (202, false), "{start}");
+        let sequence = answer.sequence().unwrap();
+        assert!(sequence > newest, "{sequence} after {newest}");
+        newest = sequence;
+        stored += 1;
+        assert!(daemon.report(&event(&id(3, start))).is_duplicate());
+        assert_eq!(daemon.count(&site, NAME), stored as u64);
+        options = Some(daemon.kill());
+    }
+}
+
+/// Removes the log that `choose` picks of two, and checks what is left.
+fn a_removed_log_is_named_at_every_start(choose: fn(Vec<PathBuf>) -> PathBuf) {
+    let daemon = Options::new().flag("--segment-bytes", "1048576").start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    store_batch(&daemon, 0);
+    let mut big = 0;
+    let padding = "x".repeat(30 * 1024);
+    while logs(daemon.data_path()).len() < 2 {
+        let event = Event::new(load::BIG_EVENT_NAME).with("properties", serde_json::json!({ "padding": padding }));
+        assert_eq!(daemon.report(&event).status, 202);
+        big += 1;
+        assert!(big < 100, "no second log");
+    }
+    let mut newest = store_batch(&daemon, 1);
+    assert_undamaged(&daemon, &site);
+    let options = daemon.kill();
+    let log = choose(logs(options.path()));
+    std::fs::remove_file(&log).unwrap();
+
+    let mut stored = EVENTS_PER_BATCH;
+    let mut options = Some(options);
+    for start in 0..3 {
+        let daemon = options.take().unwrap().start();
+        assert_eq!(daemon.count(&site, NAME), stored as u64, "the other log is counted at start {start}");
+        let lost = losses(&daemon, &site).unwrap_or_else(|| panic!("nothing is named at start {start}"));
+        let (file, range) = parse(&lost);
+        assert_eq!((file, range.start), (name(&log).as_str(), 0));
+        assert!(!range.is_empty(), "{lost}");
+        assert_listed(&daemon, &lost);
+        let answer = daemon.report(&event(&format!("after-{start}")));
+        let sequence = answer.sequence().unwrap();
+        assert!(sequence > newest, "{sequence} after {newest}");
+        newest = sequence;
+        stored += 1;
+        options = Some(daemon.kill());
+    }
+}
+
+#[test]
+fn an_old_log_that_was_removed_is_named_at_every_start() {
+    a_removed_log_is_named_at_every_start(|mut logs| logs.remove(0));
+}
+
+#[test]
+fn the_newest_log_that_was_removed_is_named_at_every_start() {
+    a_removed_log_is_named_at_every_start(|mut logs| logs.pop().unwrap());
+}
