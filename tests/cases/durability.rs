@@ -175,3 +175,47 @@ fn of_two_events_with_one_id_at_once_one_is_stored() {
     }
     assert_eq!(daemon.count(&site, load::EVENT_NAME), 50);
 }
+
+/// More events at once than the queue holds while the disk is slow: some are refused, and those that are not are stored once.
+#[test]
+fn a_full_queue_refuses_and_what_it_took_is_stored_once() {
+    // Together a tenth more than the queue's 16 MiB.
+    const CLIENTS: usize = 600;
+    let (options, site, log) = prepared();
+    // Of every thread that syncs this log the first call alone: long enough for all clients to come meanwhile.
+    let daemon = options.through(injecting(&log, "delay_enter=10000000:when=1")).start();
+    let padding = "x".repeat(30 * 1024);
+    let event = |client: usize| {
+        let properties = serde_json::json!({ "padding": padding });
+        Event::new(load::BIG_EVENT_NAME).with("event_id", format!("client-{client}")).with("properties", properties)
+    };
+    let token = daemon.token();
+    let ask = |client: usize| event(client).send(&mut daemon.connect(), &token).unwrap();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let ask = &ask;
+        let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || ask(client))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    let mut sequences = std::collections::BTreeSet::new();
+    let mut refused = Vec::new();
+    for (client, answer) in answers.iter().enumerate() {
+        if answer.status == 202 {
+            assert!(!answer.is_duplicate() && sequences.insert(answer.sequence().unwrap()), "client {client}");
+        } else {
+            assert_eq!((answer.status, answer.text()), (503, "Service busy\n"));
+            assert!(answer.header("retry-after").is_some(), "{:?}", answer.headers);
+            refused.push(client);
+        }
+    }
+    println!("{} stored, {} refused", sequences.len(), refused.len());
+    assert!(!refused.is_empty() && refused.len() < CLIENTS / 2, "{} of {CLIENTS} refused", refused.len());
+    assert_eq!(daemon.count(&site, load::BIG_EVENT_NAME), sequences.len() as u64);
+
+    let daemon = daemon.kill().through(NO_WRAPPER).start();
+    assert_eq!(daemon.count(&site, load::BIG_EVENT_NAME), sequences.len() as u64, "each once");
+    for client in refused {
+        let answer = daemon.report(&event(client));
+        assert_eq!((answer.status, answer.is_duplicate()), (202, false), "client {client} was refused, and is stored now");
+    }
+    assert_eq!(daemon.count(&site, load::BIG_EVENT_NAME), CLIENTS as u64);
+}
