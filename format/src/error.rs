@@ -51,7 +51,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// More bytes than the format allows: of a change, or of a whole file.
+    /// More bytes than the format allows: of a batch, of a change, or of a whole file. Nothing was written.
     #[error("{} bytes in {} are above the limit of {max_bytes}", len_bytes, path.display())]
     TooLarge {
         /// The file.

@@ -210,8 +210,11 @@ impl Committer {
                 Ok(_) => {}
                 Err(error @ format::Error::Full { .. }) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "no space for events");
-                    self.take_back(first);
-                    self.offsets.clear();
+                    self.take_back(first, Outcome::DiskFull);
+                }
+                Err(error @ format::Error::TooLarge { .. }) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a batch is too large");
+                    self.take_back(first, Outcome::TooLarge);
                 }
                 Err(error) => return Err(error),
             }
@@ -267,13 +270,14 @@ impl Committer {
         }
     }
 
-    /// The batch was refused for lack of space: what was new in it is not stored, nor is what repeated something new.
-    fn take_back(&mut self, first: Sequence) {
+    /// The batch was refused: what was new in it is not stored, nor is what repeated something new.
+    fn take_back(&mut self, first: Sequence, refusal: Outcome) {
+        self.offsets.clear();
         for outcome in &mut self.outcomes[self.held.outcomes..] {
             if let Outcome::Stored { sequence, .. } | Outcome::Duplicate { sequence, .. } = *outcome
                 && sequence >= first
             {
-                *outcome = Outcome::DiskFull;
+                *outcome = refusal;
             }
         }
     }

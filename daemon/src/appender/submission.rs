@@ -27,6 +27,8 @@ pub(crate) enum Outcome {
     },
     /// Its site has as many names of events as it may have, and this is another. It is not stored.
     TooManyNames,
+    /// The batch it was in is longer than a log takes at once. It is not stored.
+    TooLarge,
     /// There was no space. It is not stored, and may be sent again later.
     DiskFull,
     /// The sync failed: it may be stored or not.

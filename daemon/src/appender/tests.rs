@@ -187,6 +187,17 @@ async fn a_full_disk_refuses_and_takes_events_again_when_there_is_space() {
 }
 
 #[tokio::test]
+async fn a_batch_that_no_log_takes_is_refused_and_the_log_goes_on() {
+    let bench = bench(SyncMode::Always);
+    assert_eq!(bench.one(Some("a")).await, stored(1));
+    let ids = [None; 850];
+    let refused = bench.appender.submit(big(&ids)).unwrap();
+    assert!(refused.await.iter().all(|outcome| *outcome == Outcome::TooLarge));
+    assert_eq!(bench.one(None).await, stored(2));
+    assert_eq!(sequences(&bench.end(), LogId::FIRST, 1).0, [1, 2]);
+}
+
+#[tokio::test]
 async fn with_an_interval_answers_wait_for_its_sync() {
     let bench = bench(SyncMode::Interval(Duration::from_millis(40)));
     let before = bench.fs.calls(Some(Op::SyncData));

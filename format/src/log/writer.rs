@@ -47,8 +47,8 @@ pub struct Appended {
 /// The one writer of one log.
 ///
 /// A batch is collected with [`LogWriter::push`] and written by [`LogWriter::append`]; it is durable when [`LogWriter::sync`] has
-/// returned. After an error other than [`Error::Full`] the writer takes no more appends: what the file holds is then unknown, and
-/// recovery decides.
+/// returned. After an error other than [`Error::Full`] and [`Error::TooLarge`] the writer takes no more appends: what the file holds is
+/// then unknown, and recovery decides.
 #[derive(Debug)]
 pub struct LogWriter {
     header: LogHeader,
@@ -185,12 +185,8 @@ impl LogWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] if there is no space: the batch is gone, the log as it was, and a later append may succeed. Anything else
-    /// is final.
-    ///
-    /// # Panics
-    ///
-    /// On a batch longer than [`MAX_BATCH_BYTES`].
+    /// [`Error::Full`] if there is no space, and [`Error::TooLarge`] on a batch longer than [`MAX_BATCH_BYTES`]: the batch is gone,
+    /// the log as it was, and a later append may succeed. Anything else is final.
     pub fn append(&mut self, now: UnixMicros) -> Result<Appended, Error> {
         self.append_with(now, false)
     }
@@ -230,7 +226,11 @@ impl LogWriter {
         self.batch.resize(self.batch.len().next_multiple_of(ALIGNMENT), 0);
         let commit_at = self.end + self.batch.len() as u64;
         let end = commit_at + COMMIT_FRAME_LEN_BYTES as u64;
-        assert!(end - self.end <= MAX_BATCH_BYTES as u64, "a batch is at most {MAX_BATCH_BYTES} bytes long");
+        let len_bytes = end - self.end;
+        if len_bytes > MAX_BATCH_BYTES as u64 {
+            self.discard();
+            return Err(Error::TooLarge { path: self.path.clone(), len_bytes, max_bytes: MAX_BATCH_BYTES as u64 });
+        }
         let reserved = self.growth.reserve(end, |from, end| growth::grow_step(&*self.grower, from, end));
         if let Err(failure) = reserved {
             self.discard();

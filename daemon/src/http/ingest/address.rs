@@ -21,6 +21,11 @@ impl Address {
         url.has_host().then_some(Address(url))
     }
 
+    /// All of it, escaped.
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// The host in lower case, without port.
     pub(super) fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()

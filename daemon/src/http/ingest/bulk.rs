@@ -4,6 +4,7 @@
 //! and the first of them are named with line, field and reason. `?site=` names the site of lines that name none themselves, neither by
 //! `site` nor by `url`.
 
+use format::log::MAX_BATCH_BYTES;
 use format::{Kind, Record, SiteId, Source, UnixMicros};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
@@ -33,6 +34,13 @@ const MAX_LINE_BYTES: usize = request_body::MAX_BODY_BYTES;
 
 /// How many bad lines an answer names.
 const MAX_NAMED_ERRORS: usize = 100;
+
+/// The most bytes of the records of a body. Escaping makes text longer than it came: a byte that is no UTF-8 may take twenty.
+const MAX_STORED_BYTES: usize = 8 * 1024 * 1024;
+const _: () = assert!(2 * MAX_STORED_BYTES <= MAX_BATCH_BYTES, "records, their frames and other requests fit into one batch");
+
+/// The refusal of a body past that limit.
+const TOO_LARGE_STORED: Error = Error::TooLarge("Request body too large: its events take more than 8388608 bytes when stored");
 
 /// The refusal of a body past either limit.
 pub(in crate::http) const TOO_LARGE: &str = "Request body too large: at most 8192 lines and 2097152 bytes";
@@ -149,6 +157,7 @@ impl Summary {
                 self.reject(line, rules::TOO_MANY_NAMES);
                 true
             }
+            Outcome::TooLarge => return Err(TOO_LARGE_STORED),
             Outcome::DiskFull => return Err(Error::DiskFull),
             Outcome::Unknown => return Err(Error::OutcomeUnknown),
             Outcome::Stopping => return Err(Error::NotReady),
@@ -181,7 +190,12 @@ impl Lines<'_> {
                 return Err(Error::TooLarge(TOO_LARGE));
             }
             match self.read_line(line) {
-                Ok(()) => self.numbers.resize(self.submission.len(), index + 1),
+                Ok(()) => {
+                    self.numbers.resize(self.submission.len(), index + 1);
+                    if self.submission.len_bytes() > MAX_STORED_BYTES {
+                        return Err(TOO_LARGE_STORED);
+                    }
+                }
                 Err(fault) => self.summary.reject(index + 1, fault),
             }
         }

@@ -73,6 +73,7 @@ async fn store(state: &State, submission: Submission, mut headers: HeaderMap) ->
         Outcome::Stored { sequence, durable } => (sequence, durable, false),
         Outcome::Duplicate { sequence, durable } => (sequence, durable, true),
         Outcome::TooManyNames => return Err(rules::TOO_MANY_NAMES.error),
+        Outcome::TooLarge => return Err(rules::TOO_LONG.error),
         Outcome::DiskFull => return Err(Error::DiskFull),
         Outcome::Unknown => return Err(Error::OutcomeUnknown),
         Outcome::Stopping => return Err(Error::NotReady),

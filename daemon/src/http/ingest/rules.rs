@@ -40,6 +40,9 @@ const UTM_BYTES: usize = 1024;
 /// Where a language, and what a tracker calls itself, is cut.
 pub(super) const LABEL_BYTES: usize = 64;
 
+/// The refusal of a URL that escaping makes too long.
+const ESCAPED_URL_TOO_LONG: Fault = Fault::invalid("url", "url must be at most 4096 bytes when escaped");
+
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 
@@ -99,6 +102,11 @@ pub(super) fn name(name: &str) -> Result<&str, Fault> {
 /// Checks the length of a URL, before it is read.
 pub(super) fn url_length(url: &str) -> Result<(), Fault> {
     if url.len() <= MAX_URL_BYTES { Ok(()) } else { Err(Fault::invalid("url", "url must be at most 4096 bytes")) }
+}
+
+/// Checks the length of a URL as it is stored: a byte that is no UTF-8 may take nine, escaped.
+pub(super) fn escaped_url_length(url: &str) -> Result<(), Fault> {
+    if url.len() <= MAX_URL_BYTES { Ok(()) } else { Err(ESCAPED_URL_TOO_LONG) }
 }
 
 /// Checks a path that a browser sent, and splits its query off. A fragment is of no account.

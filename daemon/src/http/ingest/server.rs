@@ -185,10 +185,12 @@ pub(super) fn token_id(id: Uuid) -> TokenId {
     TokenId::new(id.into_bytes())
 }
 
-/// Reads a `url`.
+/// Reads a `url`. Its length is bounded as it came, and as it is stored: escaping makes it longer.
 pub(super) fn address(url: &str) -> Result<Address, Fault> {
     rules::url_length(url)?;
-    Address::parse(url).ok_or(Fault::invalid("url", "url must be an absolute http or https URL"))
+    let address = Address::parse(url).ok_or(Fault::invalid("url", "url must be an absolute http or https URL"))?;
+    rules::escaped_url_length(address.as_str())?;
+    Ok(address)
 }
 
 /// Reads a `timestamp`; what is finer than a microsecond is cut.

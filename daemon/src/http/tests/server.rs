@@ -179,6 +179,34 @@ async fn a_bulk_request_has_a_last_line_and_a_last_byte() {
     assert_eq!(reply.parts(), (413, "Request body too large: at most 8192 lines and 2097152 bytes"));
 }
 
+/// `count` lines with `len` bytes that are no UTF-8 in their URLs: each is nine bytes in the query and three in the UTM value.
+fn broken_lines(count: usize, len: usize) -> Vec<u8> {
+    let mut line = br#"{"name":"a","timestamp":"2026-03-01T00:00:00Z","url":"https://shop.example/?utm_source="#.to_vec();
+    line.extend(std::iter::repeat_n(0xff, len));
+    line.extend(b"\"}\n");
+    line.repeat(count)
+}
+
+#[tokio::test]
+async fn what_escaping_makes_of_a_body_is_bounded() {
+    let daemon = Daemon::start().await;
+    let send = async |body: Vec<u8>| {
+        let head = format!("POST /api/ingest/server/events HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n", bearer(), body.len());
+        let mut stream = TcpStream::connect(daemon.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        within(Reply::read(&mut stream)).await
+    };
+    let reply = send(broken_lines(1_450, 1_350)).await;
+    assert!(reply.body.starts_with(r#"{"received":1450,"stored":0,"duplicates":0,"rejected":1450,"#), "{}", reply.body);
+    assert!(reply.body.contains(r#"{"line":1,"field":"url","error":"url must be at most 4096 bytes when escaped"}"#), "{}", reply.body);
+    let reply = send(broken_lines(3_700, 440)).await;
+    assert_eq!(reply.parts(), (413, "Request body too large: its events take more than 8388608 bytes when stored"));
+    assert_eq!(daemon.stored(|_| ()), []);
+    let reply = send(broken_lines(1_500, 440)).await;
+    assert!(reply.body.starts_with(r#"{"received":1500,"stored":1500,"#), "{}", reply.body);
+}
+
 #[tokio::test]
 async fn probes_and_status_answer() {
     let daemon = Daemon::start().await;
