@@ -207,7 +207,9 @@ impl Lines<'_> {
             return Err(Fault::invalid("line", "line must be at most 65536 bytes"));
         }
         let text = json::text(line);
-        let body: EventBody<'_> = json::first_value(&text).map_err(|_| Fault::invalid("line", "line must be a JSON object of an event"))?;
+        let body = json::only_value(&text).map_err(|_| Fault::invalid("line", "line must be a JSON object of an event"))?;
+        // A second object would be an event that is lost, and nobody told.
+        let body: EventBody<'_> = body.ok_or(Fault::invalid("line", "line must have nothing behind its JSON object"))?;
         let address = Text::of(&body.url).map(server::address).transpose()?;
         let time = server::time(Text::of(&body.timestamp).unwrap_or_default())?;
         Text::of(&body.visitor_ip).map_or(Ok(()), server::visitor_ip_is_valid)?;

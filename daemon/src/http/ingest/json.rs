@@ -33,6 +33,17 @@ pub(super) fn first_value<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Er
     T::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| BAD_BODY)
 }
 
+/// Reads `text` as one value; `None` if something but white space stands behind it.
+///
+/// # Errors
+///
+/// [`BAD_BODY`].
+pub(super) fn only_value<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Option<T>, Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(&mut deserializer).map_err(|_| BAD_BODY)?;
+    Ok(deserializer.end().is_ok().then_some(value))
+}
+
 /// The text with each `\ud800`-like escape that is half of no pair replaced; `None` if there is none.
 fn replace_unpaired(text: &str) -> Option<String> {
     let bytes = text.as_bytes();

@@ -122,20 +122,24 @@ async fn a_bad_line_does_not_spoil_a_good_one() {
         r#"{"name":"f","timestamp":"2026-03-01T00:00:00Z","site":"shop.example","dnt":true}"#.to_owned(),
         r#"{"name":"g","timestamp":"2026-03-01T00:00:00Z","site":"shop.example","visitor_ip":"x"}"#.to_owned(),
         format!("{{\"x\":\"{}\"}}", "x".repeat(64 * 1024)),
+        r#"{"name":"h","timestamp":"2026-03-01T00:00:00Z","site":"shop.example"} {"name":"i","timestamp":"2026-03-01T00:00:00Z","site":"shop.example"}"#.to_owned(),
+        r#"{"name":"j","timestamp":"2026-03-01T00:00:00Z","site":"shop.example"},"#.to_owned(),
     ];
     let reply = daemon.post("/api/ingest/server/events", &bearer(), &lines.join("\r\n")).await;
     assert_eq!(reply.status, 200);
     assert_eq!(
         reply.body,
         concat!(
-            r#"{"received":11,"stored":3,"duplicates":0,"rejected":7,"dropped":1,"last_sequence":3,"errors":["#,
+            r#"{"received":13,"stored":3,"duplicates":0,"rejected":9,"dropped":1,"last_sequence":3,"errors":["#,
             r#"{"line":5,"field":"line","error":"line must be a JSON object of an event"},"#,
             r#"{"line":6,"field":"timestamp","error":"timestamp must be RFC3339"},"#,
             r#"{"line":7,"field":"name","error":"name is required"},"#,
             r#"{"line":8,"field":"url","error":"url or site is required"},"#,
             r#"{"line":9,"field":"site","error":"Site not found"},"#,
             r#"{"line":11,"field":"visitor_ip","error":"visitor_ip must be a valid IP address"},"#,
-            r#"{"line":12,"field":"line","error":"line must be at most 65536 bytes"}]}"#,
+            r#"{"line":12,"field":"line","error":"line must be at most 65536 bytes"},"#,
+            r#"{"line":13,"field":"line","error":"line must have nothing behind its JSON object"},"#,
+            r#"{"line":14,"field":"line","error":"line must have nothing behind its JSON object"}]}"#,
             "\n"
         )
     );
