@@ -223,10 +223,8 @@ impl Committer {
         self.held = Held { requests: self.requests.len(), outcomes: self.outcomes.len() };
         match self.policy.sync {
             SyncMode::Always => self.settle(),
-            SyncMode::Interval(_) if self.log.is_synced() => {
-                self.answer_all(|outcome| outcome);
-                Ok(())
-            }
+            // Nothing new, or what is held was synced when a write was undone: readers may not see it yet.
+            SyncMode::Interval(_) if self.log.is_synced() => self.settle(),
             SyncMode::Interval(interval) => {
                 self.sync_at.get_or_insert_with(|| Instant::now() + interval);
                 Ok(())

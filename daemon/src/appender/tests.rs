@@ -211,6 +211,21 @@ async fn with_an_interval_answers_wait_for_its_sync() {
 }
 
 #[tokio::test]
+async fn what_is_held_is_counted_when_a_refused_write_has_synced_it() {
+    let bench = bench(SyncMode::Interval(Duration::from_secs(60)));
+    let writes = bench.fs.calls(Some(Op::Write));
+    let held = bench.appender.submit_one(one(Some("a"))).unwrap();
+    while bench.fs.calls(Some(Op::Write)) == writes {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bench.fail(Op::Write, FaultKind::Full, false);
+    assert_eq!(bench.one(None).await, Outcome::DiskFull);
+    assert_eq!(held.await, stored(1));
+    assert_eq!(bench.store.snapshot().rows(), 1, "an answered event is counted");
+    bench.end();
+}
+
+#[tokio::test]
 async fn without_syncs_answers_do_not_say_durable() {
     let bench = bench(SyncMode::Os);
     assert!(matches!(bench.one(None).await, Outcome::Stored { .. }), "the log has grown ahead now");
