@@ -207,7 +207,7 @@ impl Committer {
         self.encode(first);
         if !self.offsets.is_empty() {
             match self.log.append(instant::now()) {
-                Ok(_) => {}
+                Ok(_) => self.names.keep(),
                 Err(error @ format::Error::Full { .. }) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "no space for events");
                     self.take_back(first, Outcome::DiskFull);
@@ -271,6 +271,7 @@ impl Committer {
     /// The batch was refused: what was new in it is not stored, nor is what repeated something new.
     fn take_back(&mut self, first: Sequence, refusal: Outcome) {
         self.offsets.clear();
+        self.names.give_back();
         for outcome in &mut self.outcomes[self.held.outcomes..] {
             if let Outcome::Stored { sequence, .. } | Outcome::Duplicate { sequence, .. } = *outcome
                 && sequence >= first

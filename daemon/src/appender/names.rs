@@ -16,22 +16,51 @@ pub(crate) const MAX_NAMES: usize = 10_000;
 pub(crate) struct Names {
     key: RandomState,
     sites: HashMap<SiteId, HashSet<u64>>,
+    /// Those that the open batch has brought.
+    fresh: Vec<(SiteId, u64)>,
 }
 
 impl Names {
     /// An empty one that [`Names::merge`] can take.
     pub(crate) fn like(other: &Names) -> Names {
-        Names { key: other.key.clone(), sites: HashMap::new() }
+        Names { key: other.key.clone(), sites: HashMap::new(), fresh: Vec::new() }
     }
 
-    /// Notes the name of a record, unless it is an event's and would be one too many on its site.
+    /// Notes the name of a record of the open batch, unless it is an event's and would be one too many on its site.
     pub(crate) fn admit(&mut self, record: &Record<'_>) -> bool {
-        self.admit_within(record, MAX_NAMES)
+        if record.kind != Kind::Event {
+            return true;
+        }
+        let name = self.key.hash_one(record.name);
+        let names = self.sites.entry(record.site).or_default();
+        if names.len() >= MAX_NAMES {
+            return names.contains(&name);
+        }
+        if names.insert(name) {
+            self.fresh.push((record.site, name));
+        }
+        true
+    }
+
+    /// The open batch was appended: what it has brought stays.
+    pub(crate) fn keep(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// The open batch was refused: what it has brought is forgotten.
+    pub(crate) fn give_back(&mut self) {
+        for (site, name) in self.fresh.drain(..) {
+            if let Some(names) = self.sites.get_mut(&site) {
+                names.remove(&name);
+            }
+        }
     }
 
     /// Notes the name of a record that is stored already.
     pub(crate) fn note(&mut self, record: &Record<'_>) {
-        self.admit_within(record, usize::MAX);
+        if record.kind == Kind::Event {
+            self.sites.entry(record.site).or_default().insert(self.key.hash_one(record.name));
+        }
     }
 
     /// Takes in the names that another has noted.
@@ -44,19 +73,6 @@ impl Names {
         for (site, names) in other.sites {
             self.sites.entry(site).or_default().extend(names);
         }
-    }
-
-    fn admit_within(&mut self, record: &Record<'_>, limit: usize) -> bool {
-        if record.kind != Kind::Event {
-            return true;
-        }
-        let name = self.key.hash_one(record.name);
-        let names = self.sites.entry(record.site).or_default();
-        if names.len() < limit {
-            names.insert(name);
-            return true;
-        }
-        names.contains(&name)
     }
 }
 

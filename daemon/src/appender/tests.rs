@@ -252,6 +252,21 @@ async fn a_name_too_many_is_refused_and_stored_ones_go_on() {
 }
 
 #[tokio::test]
+async fn names_that_were_not_stored_for_lack_of_space_do_not_count() {
+    let bench = bench(SyncMode::Always);
+    let mut submission = Submission::new();
+    for number in 0..MAX_NAMES {
+        submission.push(&Record { name: &number.to_string(), ..record(None) }).unwrap();
+    }
+    bench.fail(Op::Write, FaultKind::Full, true);
+    let outcomes = bench.appender.submit(submission).unwrap().await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::DiskFull));
+    bench.fs.heal();
+    assert_eq!(bench.one(None).await, stored(1));
+    bench.end();
+}
+
+#[tokio::test]
 async fn ids_are_remembered_over_rotations_and_sequences_go_on() {
     let bench = start_with(SyncMode::Always, 1024);
     let ids: Vec<&'static str> = (0..40).map(|n| &*Box::leak(format!("id-{n}").into_boxed_str())).collect();
