@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use format::{ByteOffset, LogWriter, Record, Sequence, SiteId};
+use format::{ByteOffset, LogWriter, Record, Sequence, SiteId, UnixMicros};
 use query::ActiveWriter;
 
 use super::names::Names;
@@ -54,7 +54,9 @@ pub(super) struct Committer {
     queue: Queue,
     logs: Box<dyn Logs>,
     log: LogWriter,
+    /// Since when this log is open here, and how old it was then.
     opened: Instant,
+    aged: Duration,
     index: ActiveWriter,
     /// Of the unsealed logs before this one, for the ids in them.
     earlier: Vec<ActiveWriter>,
@@ -116,6 +118,7 @@ impl Committer {
         Committer {
             queue,
             logs,
+            aged: age(log.created(), instant::now()),
             log,
             opened: Instant::now(),
             index,
@@ -381,7 +384,7 @@ impl Committer {
     fn rotate_at(&self) -> Option<Instant> {
         let is_aged = self.log.end().value() >= MIN_AGED_BYTES;
         let age = if is_aged { self.policy.segment_age } else { self.policy.segment_age.max(DAY) };
-        (self.index.rows() > 0).then(|| self.opened + age)
+        (self.index.rows() > 0).then(|| self.opened + age.saturating_sub(self.aged))
     }
 
     /// Goes on in a new log; `false` if there is no space for one.
@@ -405,9 +408,15 @@ impl Committer {
         self.earlier.push(std::mem::replace(&mut self.index, writer));
         self.log = log;
         self.opened = Instant::now();
+        self.aged = Duration::ZERO;
         self.prove_at = None;
         Ok(true)
     }
+}
+
+/// How old a log is; one from the future, under a clock that was set back, is new.
+fn age(created: UnixMicros, now: UnixMicros) -> Duration {
+    Duration::from_micros(u64::try_from(now.micros().saturating_sub(created.micros())).unwrap_or(0))
 }
 
 fn not_durable(outcome: Outcome) -> Outcome {

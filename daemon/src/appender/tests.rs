@@ -22,8 +22,9 @@ const DIR: &str = "/logs";
 /// Small steps, so that growth is met within a few batches.
 const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 26, step_bytes: 4096 };
 
+/// Of a log that never gets old.
 fn header(id: LogId, base_sequence: Sequence) -> LogHeader {
-    LogHeader { id, salt: [7; 16], epoch: [9; 16], base_sequence, created: UnixMicros::EPOCH, durable_len: 0 }
+    LogHeader { id, salt: [7; 16], epoch: [9; 16], base_sequence, created: UnixMicros::MAX, durable_len: 0 }
 }
 
 fn record(id: Option<&'static str>) -> Record<'static> {
@@ -55,11 +56,13 @@ fn many(ids: &[Option<&'static str>]) -> Submission {
 struct Folder {
     fs: MemFs,
     next: LogId,
+    created: UnixMicros,
 }
 
 impl Folder {
     fn create(&mut self, base: Sequence) -> Result<LogWriter, format::Error> {
-        let log = LogWriter::create(&self.fs, Path::new(DIR), header(self.next, base), OPTIONS)?;
+        let header = LogHeader { created: self.created, ..header(self.next, base) };
+        let log = LogWriter::create(&self.fs, Path::new(DIR), header, OPTIONS)?;
         self.next = self.next.next();
         Ok(log)
     }
@@ -82,10 +85,15 @@ struct Bench {
 }
 
 fn start_with(sync: SyncMode, segment_bytes: u64) -> Bench {
+    start_in(UnixMicros::MAX, sync, segment_bytes)
+}
+
+/// One whose logs were created at `created`.
+fn start_in(created: UnixMicros, sync: SyncMode, segment_bytes: u64) -> Bench {
     let fs = MemFs::new(1);
     fs.create_dir(Path::new(DIR)).unwrap();
     fs.sync_dir(Path::new("/")).unwrap();
-    let mut folder = Folder { fs: fs.clone(), next: LogId::FIRST };
+    let mut folder = Folder { fs: fs.clone(), next: LogId::FIRST, created };
     let log = folder.create(Sequence::FIRST).unwrap();
     let (index, readers) = ActiveWriter::new(Arc::clone(log.reader()));
     let store = Arc::new(Store::new(vec![readers], Vec::new(), Vec::new(), Pool::start().unwrap()));
@@ -263,6 +271,21 @@ async fn names_that_were_not_stored_for_lack_of_space_do_not_count() {
     assert!(outcomes.iter().all(|outcome| *outcome == Outcome::DiskFull));
     bench.fs.heal();
     assert_eq!(bench.one(None).await, stored(1));
+    bench.end();
+}
+
+#[tokio::test]
+async fn a_log_is_as_old_as_it_was_before_a_restart() {
+    let bench = start_in(UnixMicros::EPOCH, SyncMode::Always, 1 << 26);
+    assert_eq!(bench.one(None).await, stored(1));
+    for _ in 0..200 {
+        if bench.fs.files().len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(bench.one(None).await, stored(2));
+    assert_eq!(bench.fs.files().len(), 2, "the old log is closed and the new one is not");
     bench.end();
 }
 
