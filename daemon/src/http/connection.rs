@@ -4,13 +4,12 @@
 //! read its answer, are closed here: the connection notes since when it waits, and one task looks at all connections once a second.
 //! That costs a request two stores, where a timer of its own would cost a lock.
 
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::header::TRANSFER_ENCODING;
@@ -20,6 +19,7 @@ use hyper::{Request, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::{State, router};
 
@@ -38,10 +38,6 @@ const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// How many bytes of a request's head are kept for [`Connection::is_ambiguous`].
 const MAX_KEPT_HEAD_BYTES: usize = 8 * 1024;
 
-const SERVE: u8 = 0;
-const DRAIN: u8 = 1;
-const CLOSE: u8 = 2;
-
 /// What is known of one connection.
 pub(crate) struct Connection {
     /// What all connections share.
@@ -54,8 +50,9 @@ pub(crate) struct Connection {
     blocked_since: AtomicU32,
     /// The first bytes that came in since the last answer left.
     head: Mutex<Vec<u8>>,
-    order: AtomicU8,
-    waker: OnceLock<Waker>,
+    /// Told to end behind the answer being given, and to end at once. Either keeps what comes before [`serve`] listens.
+    drained: Notify,
+    closed: Notify,
 }
 
 impl Connection {
@@ -66,8 +63,8 @@ impl Connection {
             body_since: AtomicU32::new(0),
             blocked_since: AtomicU32::new(0),
             head: Mutex::default(),
-            order: AtomicU8::new(SERVE),
-            waker: OnceLock::new(),
+            drained: Notify::new(),
+            closed: Notify::new(),
         }
     }
 
@@ -97,7 +94,7 @@ impl Connection {
 
     /// Asks the connection to end behind the answer it is giving.
     pub(super) fn drain(&self) {
-        self.give(DRAIN);
+        self.drained.notify_one();
     }
 
     /// Closes the connection if the client has kept it waiting for too long.
@@ -113,16 +110,7 @@ impl Connection {
 
     /// Closes the connection at once.
     pub(super) fn close(&self) {
-        self.give(CLOSE);
-    }
-
-    /// An order that comes before the first poll wakes nobody and is seen by that poll; one that falls between the two statements of
-    /// [`serve`]'s first poll is given again with the next tick.
-    fn give(&self, order: u8) {
-        self.order.fetch_max(order, Ordering::AcqRel);
-        if let Some(waker) = self.waker.get() {
-            waker.wake_by_ref();
-        }
+        self.closed.notify_one();
     }
 }
 
@@ -138,22 +126,19 @@ pub(super) async fn serve(stream: TcpStream, connection: Arc<Connection>) {
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(wire), service);
     let mut http = pin!(http);
-    let mut draining = false;
-    poll_fn(|cx| {
-        // The waker of a task stays the same for all its polls.
-        connection.waker.get_or_init(|| cx.waker().clone());
-        match connection.order.load(Ordering::Acquire) {
-            CLOSE => return Poll::Ready(()),
-            DRAIN if !draining => {
-                draining = true;
-                http.as_mut().graceful_shutdown();
-            }
-            _ => {}
-        }
-        // Errors are the client's: a broken head, a reset, a timeout. hyper has answered where there was something to answer.
-        http.as_mut().poll(cx).map(drop)
-    })
-    .await;
+    let mut closed = pin!(connection.closed.notified());
+    // Errors are the client's: a broken head, a reset, a timeout. hyper has answered where there was something to answer.
+    tokio::select! {
+        biased;
+        () = closed.as_mut() => return,
+        () = connection.drained.notified() => http.as_mut().graceful_shutdown(),
+        _ = http.as_mut() => return,
+    }
+    tokio::select! {
+        biased;
+        () = closed => {}
+        _ = http => {}
+    }
 }
 
 /// Whether the first head in `bytes` is whole, says `Transfer-Encoding` and does not say `Content-Length`.
