@@ -11,8 +11,8 @@ use crate::cli::client::{Answer, Client};
 use crate::cli::error::Error;
 use crate::cli::lookup;
 
-/// How long a body is tried before the import gives up: longer than a restart takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a body is tried before the import gives up: longer than a restart takes. In tests patience ends sooner.
+const PATIENCE: Duration = if cfg!(test) { Duration::from_secs(5) } else { Duration::from_secs(120) };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Sends `lines` until they are answered for.
 ///
-/// A busy daemon (429, 503) and a lost connection are waited for; `waiting` is told why. Lines that carry an id are
+/// A busy daemon (429, 503), a full disk (507) and a lost connection are waited for; `waiting` is told why. Lines that carry an id are
 /// stored once however often they are sent; others may be stored again after a lost connection or an unknown outcome.
 ///
 /// # Errors
@@ -40,9 +40,7 @@ pub(super) fn send(
     let mut pause = FIRST_PAUSE;
     loop {
         let (error, asked) = match client.post_lines(site, lines) {
-            Ok(answer) if matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
-                (refusal(client, &answer), answer.retry_after)
-            }
+            Ok(answer) if is_passing(&answer) => (refusal(client, &answer), answer.retry_after),
             Ok(answer) => return verdict(client, &answer),
             Err(error) => (error, None),
         };
@@ -55,6 +53,15 @@ pub(super) fn send(
             return Err(Error::Interrupted);
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether waiting may help. A full disk is waited for if the daemon says that it goes on by itself when there is space.
+fn is_passing(answer: &Answer) -> bool {
+    match answer.status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+        StatusCode::INSUFFICIENT_STORAGE => answer.retry_after.is_some(),
+        _ => false,
     }
 }
 

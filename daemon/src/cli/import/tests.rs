@@ -103,16 +103,17 @@ fn a_busy_daemon_and_a_lost_connection_are_tried_again() {
         0 => (429, "Retry-After: 0\r\n", "Too Many Requests\n".to_owned()),
         1 => (503, "", "Outcome unknown\n".to_owned()),
         2 => (0, "", String::new()),
+        3 => (507, "Retry-After: 0\r\n", "Insufficient storage\n".to_owned()),
         _ => stored(asked),
     });
     let (result, summary) = import.run(&stub);
     assert!(result.unwrap());
     assert_eq!((&summary["received"], &summary["stored"]), (&json!(2), &json!(2)));
-    assert_eq!(stub.asked_lines().iter().filter(|line| line.starts_with("POST")).count(), 4);
+    assert_eq!(stub.asked_lines().iter().filter(|line| line.starts_with("POST")).count(), 5);
 }
 
 #[test]
-fn a_full_disk_and_an_unknown_token_stop_at_once_with_what_was_done() {
+fn a_disk_that_stays_full_and_an_unknown_token_stop_with_what_was_done() {
     let import = Import::of(&[&"line\n".repeat(3 * lines::MAX_LINES)]);
     let first = AtomicU32::new(0);
     let stub = daemon(move |asked| match first.fetch_add(1, Ordering::SeqCst) {
