@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, LOCATION};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
+use super::ingest::json::{self, Text, body};
 use super::respond::{self, Answer};
 use super::sites::{BAD_BODY, change_catalog};
 use super::{Call, Error};
@@ -42,23 +43,23 @@ impl<'a> From<&'a Goal> for GoalJson<'a> {
     }
 }
 
-/// What a client says of a goal. Unknown fields are ignored; what is missing is refused with the blank.
-#[derive(Deserialize)]
-struct GoalBody {
-    id: Option<String>,
-    #[serde(default)]
-    name: String,
-    #[serde(default, rename = "type")]
-    kind: String,
-    #[serde(default)]
-    value: String,
+body! {
+    /// What a client says of a goal; what is missing is refused with the blank.
+    struct GoalBody<'a> {
+        id: Text<'a> = "id",
+        name: Text<'a> = "name",
+        kind: Text<'a> = "type",
+        value: Text<'a> = "value",
+    }
 }
 
-impl GoalBody {
+impl GoalBody<'_> {
     fn read(body: &[u8]) -> Result<(Option<Uuid>, GoalDraft), Error> {
-        let body: GoalBody = serde_json::from_slice(body).map_err(|_| BAD_BODY)?;
-        let id = body.id.map(|id| Uuid::try_parse(&id)).transpose().map_err(|_| BAD_BODY)?;
-        let draft = GoalDraft::new(&body.name, &body.kind, &body.value).map_err(|_| Error::Invalid("Invalid goal data"))?;
+        let text = json::text(body);
+        let body: GoalBody<'_> = json::first_value(&text).map_err(|_| BAD_BODY)?;
+        let id = Text::of(&body.id).map(Uuid::try_parse).transpose().map_err(|_| BAD_BODY)?;
+        let [name, kind, value] = [&body.name, &body.kind, &body.value].map(|field| Text::of(field).unwrap_or_default());
+        let draft = GoalDraft::new(name, kind, value).map_err(|_| Error::Invalid("Invalid goal data"))?;
         Ok((id.filter(|id| !id.is_nil()), draft))
     }
 }

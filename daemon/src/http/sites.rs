@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use format::SiteId;
 use hyper::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::ingest::json::{self, Text, body};
 use super::respond::{self, Answer};
 use super::{Call, Error};
 use crate::catalog::draft::{self, SiteError};
@@ -48,18 +49,13 @@ impl<'a> From<&'a Site> for SiteJson<'a> {
     }
 }
 
-/// What a client may say of a site. Unknown fields are ignored, as the contract has it.
-#[derive(Deserialize)]
-struct SiteBody {
-    id: Option<String>,
-    domain: Option<String>,
-    hostnames: Option<Vec<String>>,
-    time_zone: Option<String>,
-}
-
-impl SiteBody {
-    fn read(body: &[u8]) -> Result<SiteBody, Error> {
-        serde_json::from_slice(body).map_err(|_| BAD_BODY)
+body! {
+    /// What a client may say of a site.
+    struct SiteBody<'a> {
+        id: Text<'a> = "id",
+        domain: Text<'a> = "domain",
+        hostnames: Vec<String> = "hostnames",
+        time_zone: Text<'a> = "time_zone",
     }
 }
 
@@ -76,11 +72,12 @@ pub(super) async fn create(call: Call<'_>) -> Result<Answer, Error> {
     if call.token.instance_role != InstanceRole::Owner {
         return Err(Error::Denied("Forbidden"));
     }
-    let body = SiteBody::read(&call.body)?;
-    let id = body.id.map(|id| Uuid::try_parse(&id)).transpose().map_err(|_| Error::Invalid("Invalid id"))?;
-    let domain = domain::parse(body.domain.as_deref().unwrap_or_default()).map_err(|error| refused(error.into()))?;
+    let text = json::text(&call.body);
+    let body: SiteBody<'_> = json::first_value(&text).map_err(|_| BAD_BODY)?;
+    let id = Text::of(&body.id).map(Uuid::try_parse).transpose().map_err(|_| Error::Invalid("Invalid id"))?;
+    let domain = domain::parse(Text::of(&body.domain).unwrap_or_default()).map_err(|error| refused(error.into()))?;
     let hostnames = draft::hostnames(&domain, body.hostnames.as_deref().unwrap_or_default()).map_err(refused)?;
-    let time_zone = draft::time_zone(body.time_zone.as_deref().unwrap_or("UTC")).map_err(refused)?;
+    let time_zone = draft::time_zone(Text::of(&body.time_zone).unwrap_or("UTC")).map_err(refused)?;
     let id = id.filter(|id| !id.is_nil()).map(|id| SiteId::new(id.into_bytes()));
     let site = change_catalog(&call, TAKEN, move |catalog, by| catalog.create_site(id, domain, hostnames, time_zone, by)).await?;
     Ok(respond::json(StatusCode::OK, &SiteJson::from(&*site)))
@@ -93,12 +90,13 @@ pub(super) fn show(site: &Site) -> Result<Answer, Error> {
 
 /// `PATCH /api/sites/{id}`: what is absent stays; 200 with the site.
 pub(super) async fn change(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
-    let body = SiteBody::read(&call.body)?;
-    let new_domain = body.domain.map(|text| domain::parse(&text)).transpose().map_err(|error| refused(error.into()))?;
+    let text = json::text(&call.body);
+    let body: SiteBody<'_> = json::first_value(&text).map_err(|_| BAD_BODY)?;
+    let new_domain = Text::of(&body.domain).map(domain::parse).transpose().map_err(|error| refused(error.into()))?;
     let domain = new_domain.as_deref().unwrap_or(&site.domain);
     let patch = SitePatch {
         hostnames: body.hostnames.map(|names| draft::hostnames(domain, &names)).transpose().map_err(refused)?,
-        time_zone: body.time_zone.map(|name| draft::time_zone(&name)).transpose().map_err(refused)?,
+        time_zone: Text::of(&body.time_zone).map(draft::time_zone).transpose().map_err(refused)?,
         domain: new_domain,
     };
     let site = change_catalog(&call, TAKEN, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;

@@ -15,7 +15,7 @@ use crate::http::Error;
 use crate::http::error::BAD_BODY;
 
 /// The text of a body, with U+FFFD for bytes that are no UTF-8 and for halves of surrogate pairs. Borrowed when there are none.
-pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
+pub(in crate::http) fn text(body: &[u8]) -> Cow<'_, str> {
     // Checked for what is nearly always so, because the lossy conversion is several times slower.
     let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     match replace_unpaired(&text) {
@@ -29,7 +29,7 @@ pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
 /// # Errors
 ///
 /// [`BAD_BODY`].
-pub(super) fn first_value<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+pub(in crate::http) fn first_value<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     T::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| BAD_BODY)
 }
 
@@ -92,11 +92,11 @@ pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
 
 /// A string, borrowed where nothing in it is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Text<'a>(Cow<'a, str>);
+pub(in crate::http) struct Text<'a>(Cow<'a, str>);
 
 impl Text<'_> {
     /// The text of an optional field.
-    pub(super) fn of<'b>(field: &'b Option<Text<'_>>) -> Option<&'b str> {
+    pub(in crate::http) fn of<'b>(field: &'b Option<Text<'_>>) -> Option<&'b str> {
         field.as_ref().map(|text| &*text.0)
     }
 }
@@ -217,7 +217,7 @@ macro_rules! body {
         };
     };
 }
-pub(super) use body;
+pub(in crate::http) use body;
 
 #[cfg(test)]
 mod tests {

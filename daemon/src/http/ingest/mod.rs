@@ -11,7 +11,7 @@ pub(super) mod browser;
 pub(super) mod bulk;
 #[cfg(feature = "fuzz")]
 pub(super) mod fuzz;
-mod json;
+pub(super) mod json;
 mod properties;
 mod rules;
 pub(super) mod server;

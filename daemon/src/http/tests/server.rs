@@ -250,3 +250,25 @@ async fn below_a_prefix_there_is_everything_and_beside_it_only_the_probes() {
     assert_eq!(daemon.send(&get("/stats/api/status")).await.status, 200);
     assert_eq!(daemon.post("/stats/ingest/event", "Origin: https://shop.example\r\n", r#"{"n":"x"}"#).await.status, 202);
 }
+
+#[tokio::test]
+async fn bodies_of_sites_and_goals_are_read_like_those_of_events() {
+    let daemon = Daemon::start().await;
+    let body = r#"{"Domain":"a.example","DOMAIN":"b.example","hostnames":null,"Time_Zone":"Europe/Vienna","x":1}}trailing"#;
+    let reply = daemon.post("/api/sites", &bearer(), body).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.body.contains(r#""domain":"b.example","hostnames":[],"time_zone":"Europe/Vienna""#), "{}", reply.body);
+    let goals = "/api/sites/11111111-1111-4111-8111-111111111111/goals";
+    let reply = daemon.post(goals, &bearer(), r#"{"NAME":"x","Name":"n","type":"event","value":"v"} {"name":"m"}"#).await;
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    assert!(reply.body.contains(r#""name":"n","type":"event","value":"v""#), "{}", reply.body);
+    for (path, body, refusal) in [
+        ("/api/sites", r#"{"domain":1}"#, "Invalid request body"),
+        ("/api/sites", "null", "Domain is required"),
+        ("/api/sites", r#"{"hostnames":"a.example"}"#, "Invalid request body"),
+        (goals, r#"{"name":["n"]}"#, "Invalid request body"),
+        (goals, r#"{"name":null}"#, "Invalid goal data"),
+    ] {
+        assert_eq!(daemon.post(path, &bearer(), body).await.parts(), (400, refusal), "{body}");
+    }
+}
