@@ -40,10 +40,12 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// The file holds something else.
-    #[error("{} does not hold a token: write one line of 64 lower-case hexadecimal digits, or remove the file", path.display())]
+    #[error("{} does not hold a token: write one line of 64 lower-case hexadecimal digits{otherwise}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
+        /// What else would help.
+        otherwise: &'static str,
     },
     /// The system has no random bytes.
     #[error("cannot make a token")]
@@ -73,7 +75,7 @@ pub(crate) enum Error {
 pub(crate) fn settle(catalog: &Catalog, data_path: &Path, token_file: Option<&Path>) -> Result<(), Error> {
     let owner = catalog.contents().owner().map(|owner| owner.hash);
     let token = match token_file {
-        Some(path) => read(path)?.ok_or_else(|| not_found(path))?,
+        Some(path) => read(path, "")?.ok_or_else(|| not_found(path))?,
         None if owner.is_some() => return Ok(()),
         None => first_token(data_path)?,
     };
@@ -111,7 +113,7 @@ fn by_daemon() -> By {
 /// The token of a first start: what the file holds, if an earlier start came no further, or a new one.
 fn first_token(data_path: &Path) -> Result<Secret, Error> {
     let path = data_path.join(FILE_NAME);
-    if let Some(token) = read(&path)? {
+    if let Some(token) = read(&path, ", or remove the file")? {
         return Ok(token);
     }
     let token = Secret::random()?;
@@ -121,13 +123,14 @@ fn first_token(data_path: &Path) -> Result<Secret, Error> {
     Ok(token)
 }
 
-fn read(path: &Path) -> Result<Option<Secret>, Error> {
+fn read(path: &Path, otherwise: &'static str) -> Result<Option<Secret>, Error> {
+    let malformed = || Error::Malformed { path: path.to_owned(), otherwise };
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
     match read {
-        Ok(_) => Secret::parse_token(&text).map(Some).ok_or_else(|| Error::Malformed { path: path.to_owned() }),
+        Ok(_) => Secret::parse_token(&text).map(Some).ok_or_else(malformed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Error::Malformed { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(malformed()),
         Err(source) => Err(Error::Io { operation: "read", path: path.to_owned(), source }),
     }
 }
