@@ -141,7 +141,8 @@ impl StateStore for Table {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        // Independent bits choose the stripe, the set, the way that is shared, and the tag.
+        // The low half chooses stripe and set, the high half is the tag; its top bits also choose the way that is shared, by clients
+        // whose tag is not in the set.
         let bits = usize::try_from(*hash & 0xffff_ffff).expect("32 bits fit");
         let tag = u32::try_from(*hash >> 32).expect("32 bits are left");
         let mut stripe = self.stripes[bits % STRIPES].lock().unwrap_or_else(PoisonError::into_inner);
