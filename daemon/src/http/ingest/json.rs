@@ -74,7 +74,7 @@ fn replace_unpaired(text: &str) -> Option<String> {
     Some(replaced)
 }
 
-/// The code unit of the `\uXXXX` that `bytes` begin with.
+/// The code unit of the `\u` escape, with its four hexadecimal digits, that `bytes` begin with.
 fn escaped_unit(bytes: &[u8]) -> Option<u32> {
     let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
     digits.iter().try_fold(0, |unit, &b| Some(unit * 16 + char::from(b).to_digit(16)?))
