@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::recovery::{Recovered, recover};
@@ -60,11 +61,14 @@ fn name(sequence: u64) -> String {
     format!("{sequence}-{}", "x".repeat(370 + sequence as usize % 8))
 }
 
-fn sample(proven: bool) -> Sample {
+/// The folder of the logs in these tests.
+const DIR: &str = "/logs";
+
+/// A log that begins with sequence 100, and the disk it is on.
+fn empty_log(capacity_bytes: u64) -> (MemFs, LogHeader, LogWriter) {
     let fs = MemFs::new(1);
-    let dir = std::path::Path::new("/logs");
-    fs.create_dir(dir).unwrap();
-    fs.sync_dir(std::path::Path::new("/")).unwrap();
+    fs.create_dir(Path::new(DIR)).unwrap();
+    fs.sync_dir(Path::new("/")).unwrap();
     let header = LogHeader {
         id: LogId::FIRST,
         salt: [9; 16],
@@ -73,8 +77,13 @@ fn sample(proven: bool) -> Sample {
         created: UnixMicros::EPOCH,
         durable_len: 4096,
     };
-    let options = LogOptions { capacity_bytes: 1 << 16, step_bytes: 4096 };
-    let mut log = LogWriter::create(&fs, dir, header.clone(), options).unwrap();
+    let options = LogOptions { capacity_bytes, step_bytes: 4096 };
+    let log = LogWriter::create(&fs, Path::new(DIR), header.clone(), options).unwrap();
+    (fs, header, log)
+}
+
+fn sample(proven: bool) -> Sample {
+    let (fs, header, mut log) = empty_log(1 << 16);
     let mut ends = Vec::new();
     for batch in 0..BATCHES {
         for at in 0..EVENTS_PER_BATCH {
@@ -93,7 +102,7 @@ fn sample(proven: bool) -> Sample {
     }
     let end = log.end().value();
     assert!(end >= 16 * 1024, "the log is at least 16 KiB long");
-    let bytes = fs.durable(&dir.join(header.id.file_name())).unwrap();
+    let bytes = fs.durable(&Path::new(DIR).join(header.id.file_name())).unwrap();
     Sample { header, bytes, ends, end, proven }
 }
 
@@ -151,19 +160,7 @@ fn every_truncation_is_harmless_or_named() {
 /// What is left of the file says only how long it was when its last whole batch was written.
 #[test]
 fn a_log_that_was_cut_far_before_its_end_gives_no_sequence_out_again() {
-    let fs = MemFs::new(1);
-    let dir = std::path::Path::new("/logs");
-    fs.create_dir(dir).unwrap();
-    let header = LogHeader {
-        id: LogId::FIRST,
-        salt: [9; 16],
-        epoch: [8; 16],
-        base_sequence: Sequence::new(100),
-        created: UnixMicros::EPOCH,
-        durable_len: 4096,
-    };
-    let options = LogOptions { capacity_bytes: 1 << 20, step_bytes: 4096 };
-    let mut log = LogWriter::create(&fs, dir, header.clone(), options).unwrap();
+    let (fs, header, mut log) = empty_log(1 << 20);
     let mut payload = Vec::new();
     Record::new(Kind::Event, Source::Server, SiteId::new([1; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH).encode(&mut payload).unwrap();
     for _ in 0..100 {
@@ -173,7 +170,7 @@ fn a_log_that_was_cut_far_before_its_end_gives_no_sequence_out_again() {
         log.append(UnixMicros::EPOCH).unwrap();
         log.sync().unwrap();
     }
-    let mut bytes = fs.live(&dir.join(header.id.file_name())).unwrap();
+    let mut bytes = fs.live(&Path::new(DIR).join(header.id.file_name())).unwrap();
     bytes.truncate(8192);
     let recovered = recover(&Bytes(Mutex::new(bytes)), &header, None, &mut |_| {}).unwrap();
     assert!(recovered.rows > 0 && recovered.damage.len() == 1);
