@@ -3,6 +3,10 @@
 
 use std::process::ExitCode;
 
+/// A record is allocated by an HTTP thread and freed by the appender. glibc's allocator locks an arena for that; this one does not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     hitkeepd::run()
 }
