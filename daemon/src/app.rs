@@ -22,7 +22,7 @@ use crate::health::Health;
 use crate::question::Pool;
 use crate::recovery::{self, Start};
 use crate::store::Store;
-use crate::{http, identity, signals, telemetry};
+use crate::{http, identity, priority, signals, telemetry};
 
 /// How long a drain waits for clients; with what the last sync takes it stays below ten seconds.
 const GRACE: Duration = Duration::from_secs(5);
@@ -96,7 +96,12 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     drop(catalog_changes);
     identity::settle(&catalog, &config.data_path, config.admin_token_file.as_deref())?;
 
-    let runtime = Builder::new_multi_thread().enable_all().thread_name("http").build().map_err(system("the runtime"))?;
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("http")
+        .on_thread_start(priority::as_http_thread)
+        .build()
+        .map_err(system("the runtime"))?;
     let address = config.http_addr;
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;

@@ -14,6 +14,7 @@ mod http;
 mod identity;
 mod instant;
 mod limiter;
+mod priority;
 mod question;
 mod recovery;
 mod rotation;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::priority;
+
 /// How long a question may take, waiting included.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -67,7 +69,10 @@ impl Pool {
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {
             let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name(format!("query-{number}")).spawn(move || answer(&jobs))?;
+            thread::Builder::new().name(format!("query-{number}")).spawn(move || {
+                priority::as_query_thread();
+                answer(&jobs);
+            })?;
         }
         Ok(Pool { queue, deadline })
     }

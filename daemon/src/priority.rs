@@ -1,0 +1,44 @@
+//! Who runs first where processors are short: the appender, then the HTTP threads, then queries.
+//!
+//! Every answer waits for the appender, which needs little of a processor but needs it at once when a sync returns; a question may wait for
+//! events. Threads can only be put back, never forward, without privileges, so the appender is where the process is and the others
+//! stand behind it. Under systemd that orders the threads of this service and takes nothing from others.
+
+use rustix::process::nice;
+
+/// Steps behind the appender: about a ninth of its weight.
+const HTTP: i32 = 10;
+
+/// About a third of an HTTP thread's weight.
+const QUERY: i32 = 15;
+
+/// Puts the calling thread behind the appender.
+pub(crate) fn as_http_thread() {
+    put_back(HTTP);
+}
+
+/// Puts the calling thread behind those that take events.
+pub(crate) fn as_query_thread() {
+    put_back(QUERY);
+}
+
+fn put_back(steps: i32) {
+    // A system that refuses leaves all threads equal: slower under load, and still right.
+    let _ = nice(steps);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_thread_puts_back_itself_alone() {
+        let before = nice(0).unwrap();
+        let http = std::thread::spawn(|| (as_http_thread(), nice(0).unwrap()).1).join().unwrap();
+        let query = std::thread::spawn(|| (as_query_thread(), nice(0).unwrap()).1).join().unwrap();
+        assert_eq!(nice(0).unwrap(), before);
+        assert_eq!(http, (before + HTTP).min(19));
+        assert_eq!(query, (before + QUERY).min(19));
+    }
+}
