@@ -11,7 +11,7 @@ use query::ActiveWriter;
 
 use super::names::Names;
 use super::queue::{Queue, Request, Work};
-use super::submission::Outcome;
+use super::submission::{Outcome, Submission};
 use crate::config::SyncMode;
 use crate::health::Health;
 use crate::instant;
@@ -78,8 +78,6 @@ pub(super) struct Committer {
     held: Held,
     /// A request that did not fit into the batch before it.
     carried: Option<Request>,
-    /// Where the records of the batch stand.
-    offsets: Vec<ByteOffset>,
     /// When the interval of the oldest answer that is held ends.
     sync_at: Option<Instant>,
     /// When the last batch is to be proven, if it is not.
@@ -138,7 +136,6 @@ impl Committer {
             outcomes: Vec::new(),
             held: Held::default(),
             carried: None,
-            offsets: Vec::new(),
             sync_at: None,
             prove_at: None,
         }
@@ -216,23 +213,7 @@ impl Committer {
             self.refuse();
             return Ok(());
         }
-        let first = self.log.next_sequence();
-        self.encode(first);
-        if !self.offsets.is_empty() {
-            match self.log.append(instant::now()) {
-                Ok(_) => self.names.keep(),
-                Err(error @ format::Error::Full { .. }) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "no space for events");
-                    self.take_back(first, Outcome::DiskFull);
-                }
-                Err(error @ format::Error::TooLarge { .. }) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a batch is too large");
-                    self.take_back(first, Outcome::TooLarge);
-                }
-                Err(error) => return Err(error),
-            }
-            self.extend_index(first);
-        }
+        self.append()?;
         self.held = Held { requests: self.requests.len(), outcomes: self.outcomes.len() };
         match self.policy.sync {
             SyncMode::Always => self.settle(),
@@ -250,21 +231,23 @@ impl Committer {
         }
     }
 
-    /// Puts the new records into the open batch and finds the outcome of each.
-    fn encode(&mut self, first: Sequence) {
-        let Committer { requests, outcomes, offsets, log, index, earlier, names, held, .. } = self;
+    /// Finds the outcome of each new record, appends those that are to be stored as one batch, and indexes them.
+    fn append(&mut self) -> Result<(), format::Error> {
+        let Committer { requests, outcomes, log, index, earlier, names, held, .. } = self;
+        let first = log.next_sequence();
+        let submissions = requests[held.requests..].iter().map(|request| &request.submission);
+        let mut stored: Vec<(ByteOffset, Record<'_>)> = Vec::with_capacity(submissions.clone().map(Submission::len).sum());
         // Ids within this batch, which the index does not hold yet. Allocates with the first one.
         let mut ids: HashMap<(SiteId, &str), Sequence> = HashMap::new();
         let mut next = first;
-        offsets.clear();
-        for bytes in requests[held.requests..].iter().flat_map(|request| request.submission.iter()) {
+        for bytes in submissions.flat_map(Submission::iter) {
             let record = Record::decode(bytes).expect("a submission holds encoded records");
-            let stored = record.event_id.and_then(|id| {
+            let before = record.event_id.and_then(|id| {
                 let in_logs = index.first_with_id(record.site, id);
                 let in_logs = in_logs.or_else(|| earlier.iter().rev().find_map(|log| log.first_with_id(record.site, id)));
                 in_logs.or_else(|| ids.get(&(record.site, id)).copied())
             });
-            if let Some(sequence) = stored {
+            if let Some(sequence) = before {
                 outcomes.push(Outcome::Duplicate { sequence, durable: true });
                 continue;
             }
@@ -275,15 +258,40 @@ impl Committer {
             if let Some(id) = record.event_id {
                 ids.insert((record.site, id), next);
             }
-            offsets.push(log.push(bytes));
+            stored.push((log.push(bytes), record));
             outcomes.push(Outcome::Stored { sequence: next, durable: true });
             next = next.after(1);
         }
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let refusal = match log.append(instant::now()) {
+            Ok(_) => {
+                names.keep();
+                let mut sequence = first;
+                for (offset, record) in &stored {
+                    index.push(sequence, *offset, record);
+                    sequence = sequence.after(1);
+                }
+                self.prove_at = (self.policy.sync != SyncMode::Os).then(|| Instant::now() + IDLE);
+                return Ok(());
+            }
+            Err(error @ format::Error::Full { .. }) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no space for events");
+                Outcome::DiskFull
+            }
+            Err(error @ format::Error::TooLarge { .. }) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a batch is too large");
+                Outcome::TooLarge
+            }
+            Err(error) => return Err(error),
+        };
+        self.take_back(first, refusal);
+        Ok(())
     }
 
     /// The batch was refused: what was new in it is not stored, nor is what repeated something new.
     fn take_back(&mut self, first: Sequence, refusal: Outcome) {
-        self.offsets.clear();
         self.names.give_back();
         for outcome in &mut self.outcomes[self.held.outcomes..] {
             if let Outcome::Stored { sequence, .. } | Outcome::Duplicate { sequence, .. } = *outcome
@@ -291,24 +299,6 @@ impl Committer {
             {
                 *outcome = refusal;
             }
-        }
-    }
-
-    /// Pushes the rows of the batch that was just appended.
-    fn extend_index(&mut self, first: Sequence) {
-        let records = self.requests[self.held.requests..].iter().flat_map(|request| request.submission.iter());
-        let stored = records
-            .zip(&self.outcomes[self.held.outcomes..])
-            .filter(|(_, outcome)| matches!(outcome, Outcome::Stored { .. }))
-            .map(|(bytes, _)| bytes);
-        let mut sequence = first;
-        for (bytes, offset) in stored.zip(&self.offsets) {
-            let record = Record::decode(bytes).expect("a submission holds encoded records");
-            self.index.push(sequence, *offset, &record);
-            sequence = sequence.after(1);
-        }
-        if sequence > first {
-            self.prove_at = (self.policy.sync != SyncMode::Os).then(|| Instant::now() + IDLE);
         }
     }
 
