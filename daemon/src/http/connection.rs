@@ -50,9 +50,8 @@ pub(crate) struct Connection {
     blocked_since: AtomicU32,
     /// The first bytes that came in since the last answer left.
     head: Mutex<Vec<u8>>,
-    /// Told to end behind the answer being given, and to end at once. Either keeps what comes before [`serve`] listens.
+    /// Told to end behind the answer being given. Keeps what comes before [`serve`] listens.
     drained: Notify,
-    closed: Notify,
 }
 
 impl Connection {
@@ -64,7 +63,6 @@ impl Connection {
             blocked_since: AtomicU32::new(0),
             head: Mutex::default(),
             drained: Notify::new(),
-            closed: Notify::new(),
         }
     }
 
@@ -97,20 +95,13 @@ impl Connection {
         self.drained.notify_one();
     }
 
-    /// Closes the connection if the client has kept it waiting for too long.
-    pub(super) fn close_if_stalled(&self, tick: u32) {
+    /// Whether the client has kept it waiting for too long.
+    pub(super) fn is_stalled(&self, tick: u32) -> bool {
         let stalled = |since: &AtomicU32| match since.load(Ordering::Relaxed) {
             0 => false,
             since => tick.saturating_sub(since) >= STALL_SECONDS,
         };
-        if stalled(&self.body_since) || stalled(&self.blocked_since) {
-            self.close();
-        }
-    }
-
-    /// Closes the connection at once.
-    pub(super) fn close(&self) {
-        self.closed.notify_one();
+        stalled(&self.body_since) || stalled(&self.blocked_since)
     }
 }
 
@@ -126,19 +117,13 @@ pub(super) async fn serve(stream: TcpStream, connection: Arc<Connection>) {
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(wire), service);
     let mut http = pin!(http);
-    let mut closed = pin!(connection.closed.notified());
     // Errors are the client's: a broken head, a reset, a timeout. hyper has answered where there was something to answer.
     tokio::select! {
         biased;
-        () = closed.as_mut() => return,
         () = connection.drained.notified() => http.as_mut().graceful_shutdown(),
         _ = http.as_mut() => return,
     }
-    tokio::select! {
-        biased;
-        () = closed => {}
-        _ = http => {}
-    }
+    let _ = http.await;
 }
 
 /// Whether the first head in `bytes` is whole, says `Transfer-Encoding` and does not say `Content-Length`.

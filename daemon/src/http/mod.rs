@@ -24,6 +24,7 @@ use std::collections::HashMap;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -183,9 +184,16 @@ fn is_clients(error: &io::Error) -> bool {
 
 /// All open connections.
 struct Connections {
-    open: Mutex<HashMap<u64, Arc<Connection>>>,
+    open: Mutex<HashMap<u64, Open>>,
     slots: Arc<Semaphore>,
     cap: usize,
+}
+
+/// An open connection and the task that serves it.
+struct Open {
+    connection: Arc<Connection>,
+    /// Aborted to close the connection at once: looking for an order to close at every step would cost each request.
+    task: AbortHandle,
 }
 
 impl Connections {
@@ -193,28 +201,31 @@ impl Connections {
         // Answers are written whole: waiting for more to send would only delay them. A socket that refuses is as good as closed.
         let _ = stream.set_nodelay(true);
         let connection = Arc::new(Connection::new(Arc::clone(state), peer));
-        self.lock().insert(id, Arc::clone(&connection));
         let entry = Entry { connections: Arc::clone(self), id, _slot: slot };
-        tokio::spawn(async move {
+        // The list is locked until the entry is on it, so that a task that ends at once finds it there.
+        let mut open = self.lock();
+        let served = Arc::clone(&connection);
+        let task = tokio::spawn(async move {
             let _entry = entry;
-            connection::serve(stream, connection).await;
+            connection::serve(stream, served).await;
         });
+        open.insert(id, Open { connection, task: task.abort_handle() });
     }
 
     async fn drain(&self, grace: Duration) {
-        self.for_each(Connection::drain);
+        self.for_each(|open| open.connection.drain());
         let all = u32::try_from(self.cap).expect("the cap is below 2^32");
         if timeout(grace, self.slots.acquire_many(all)).await.is_err() {
             info!(connections = self.lock().len(), "closing connections that did not end in time");
-            self.for_each(Connection::close);
+            self.for_each(|open| open.task.abort());
         }
     }
 
-    fn for_each(&self, visit: impl Fn(&Connection)) {
-        self.lock().values().for_each(|connection| visit(connection));
+    fn for_each(&self, visit: impl Fn(&Open)) {
+        self.lock().values().for_each(visit);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,7 +248,11 @@ async fn watch(connections: Arc<Connections>, state: Arc<State>) {
     loop {
         sleep(TICK).await;
         let tick = state.ticks.fetch_add(1, Ordering::Relaxed) + 1;
-        connections.for_each(|connection| connection.close_if_stalled(tick));
+        connections.for_each(|open| {
+            if open.connection.is_stalled(tick) {
+                open.task.abort();
+            }
+        });
     }
 }
 
