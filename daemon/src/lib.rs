@@ -28,5 +28,8 @@ pub use http::parse_event;
 
 /// Parses the command line of this process and does what it says.
 pub fn run() -> ExitCode {
+    // The allocator asks for huge pages, and a daemon that needs three megabytes would hold twenty-five. A system without them need not
+    // be told to do without.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::run()
 }
