@@ -41,8 +41,8 @@ pub(crate) enum Outcome {
 #[derive(Default)]
 pub(crate) struct Submission {
     bytes: Vec<u8>,
-    /// Where each record ends.
-    ends: Vec<usize>,
+    /// Where each record after the first begins, so that a single one, which most submissions are, allocates nothing here.
+    starts: Vec<usize>,
 }
 
 impl Submission {
@@ -57,7 +57,7 @@ impl Submission {
     ///
     /// As [`Submission::push`].
     pub(crate) fn of(record: &Record<'_>) -> Result<Submission, RecordError> {
-        let mut submission = Submission { bytes: Vec::with_capacity(256), ends: Vec::with_capacity(1) };
+        let mut submission = Submission { bytes: Vec::with_capacity(256), starts: Vec::new() };
         submission.push(record)?;
         Ok(submission)
     }
@@ -73,18 +73,20 @@ impl Submission {
             self.bytes.truncate(start);
             return Err(error);
         }
-        self.ends.push(self.bytes.len());
+        if start > 0 {
+            self.starts.push(start);
+        }
         Ok(())
     }
 
     /// How many records.
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        if self.is_empty() { 0 } else { 1 + self.starts.len() }
     }
 
     /// Whether there is nothing to store.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.bytes.is_empty()
     }
 
     /// The bytes of all records together.
@@ -94,11 +96,11 @@ impl Submission {
 
     /// The encoded records in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| {
-            let bytes = &self.bytes[start..*end];
-            start = *end;
-            bytes
+        let ends = self.starts.iter().copied().chain((!self.is_empty()).then_some(self.bytes.len()));
+        ends.scan(0, |start, end| {
+            let bytes = &self.bytes[*start..end];
+            *start = end;
+            Some(bytes)
         })
     }
 }

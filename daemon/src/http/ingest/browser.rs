@@ -6,7 +6,6 @@
 //! These are the paths of most requests. They come in two halves, one that decides and one that waits: hyper moves the state of a waiting
 //! handler several times, so that it holds what is needed for the body and the answer, and not the request.
 
-use std::borrow::Cow;
 use std::mem::take;
 
 use format::{Kind, Record, SiteId, Source, UnixMicros};
@@ -72,7 +71,7 @@ body! {
 /// What is known of a body's event before the body is read.
 pub(super) struct Page<'a> {
     site: SiteId,
-    host: Cow<'a, str>,
+    host: &'a str,
     /// Keys the hash of page ids.
     secret: [u8; 16],
 }
@@ -85,8 +84,11 @@ pub(in crate::http) struct Expected {
     body: Incoming,
     /// Empty: for the answer.
     headers: HeaderMap,
-    origin: HeaderValue,
+    /// As it came in: for the answer, too.
+    origin: Option<HeaderValue>,
     site: SiteId,
+    /// What the origin names.
+    host: Box<str>,
     read: Read,
 }
 
@@ -111,13 +113,13 @@ fn endpoint(connection: &Connection, request: Request<Incoming>, read: Read) -> 
         Err(error) => return Routed::Answered(error.answer()),
     };
     let origin = headers.get(ORIGIN).and_then(copied);
-    let mut answer = match (decide(connection, &headers, origin.as_ref()), &origin) {
-        (Ok(Some(site)), Some(origin)) => {
+    let mut answer = match decide(connection, &headers, origin.as_ref()) {
+        Ok(Some((site, host))) => {
             headers.clear();
-            return Routed::Expected(Expected { body, headers, origin: origin.clone(), site, read });
+            return Routed::Expected(Expected { body, headers, origin, site, host, read });
         }
-        (Ok(_), _) => dropped(),
-        (Err(error), _) => error.answer(),
+        Ok(None) => dropped(),
+        Err(error) => error.answer(),
     };
     cors::add(answer.headers_mut(), origin);
     Routed::Answered(answer)
@@ -126,7 +128,7 @@ fn endpoint(connection: &Connection, request: Request<Incoming>, read: Read) -> 
 /// Reads the body and stores its event.
 pub(in crate::http) async fn finish(connection: &Connection, expected: &mut Expected) -> Answer {
     let mut answer = accept(connection, expected).await.unwrap_or_else(Error::answer);
-    cors::add(answer.headers_mut(), Some(expected.origin.clone()));
+    cors::add(answer.headers_mut(), expected.origin.take());
     answer
 }
 
@@ -136,25 +138,23 @@ fn copied(origin: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(text).ok().filter(|origin| !origin.is_empty())
 }
 
-/// The site of an event whose body is worth reading; `None` for one that is left out.
-fn decide(connection: &Connection, headers: &HeaderMap, origin: Option<&HeaderValue>) -> Result<Option<SiteId>, Error> {
+/// The site of an event whose body is worth reading, and the origin's host; `None` for one that is left out.
+fn decide(connection: &Connection, headers: &HeaderMap, origin: Option<&HeaderValue>) -> Result<Option<(SiteId, Box<str>)>, Error> {
     admit(connection, headers)?;
     let origin = origin.ok_or(Error::Invalid("Origin header is required"))?;
     let host = address::origin_host(origin.as_bytes()).ok_or(Error::Invalid("Invalid Origin header"))?;
     let state = &connection.state;
-    let site = state.catalog.site_by_host(&host).map(|site| site.id).filter(|_| !rules::is_speculative(headers));
-    if site.is_some() {
-        has_room(state)?;
-    }
-    Ok(site)
+    let Some(site) = state.catalog.site_id_by_host(&host).filter(|_| !rules::is_speculative(headers)) else { return Ok(None) };
+    has_room(state)?;
+    Ok(Some((site, host.into())))
 }
 
 async fn accept(connection: &Connection, expected: &mut Expected) -> Result<Answer, Error> {
     let state = &connection.state;
     let submission = {
         let body = request_body::read(&mut expected.body, connection).await?;
-        let host = address::origin_host(expected.origin.as_bytes()).unwrap_or_default();
-        (expected.read)(&body, &Page { site: expected.site, host, secret: state.secret }, instant::now())?
+        let page = Page { site: expected.site, host: &expected.host, secret: state.secret };
+        (expected.read)(&body, &page, instant::now())?
     };
     store(state, submission, take(&mut expected.headers)).await
 }
@@ -206,7 +206,7 @@ impl Page<'_> {
     /// A page of some site.
     #[cfg(feature = "fuzz")]
     pub(super) fn of_fuzzing() -> Page<'static> {
-        Page { site: SiteId::new([1; 16]), host: Cow::Borrowed("shop.example"), secret: [2; 16] }
+        Page { site: SiteId::new([1; 16]), host: "shop.example", secret: [2; 16] }
     }
 
     /// A record of this page, as old as the browser says.
@@ -214,7 +214,7 @@ impl Page<'_> {
         let age_us = rules::age(age.map(|age| age.0))?;
         let time = UnixMicros::new(received.micros() - age_us).unwrap_or(UnixMicros::MIN);
         let mut record = Record::new(kind, Source::Browser, self.site, time, received);
-        record.host = rules::given(&self.host);
+        record.host = rules::given(self.host);
         Ok(record)
     }
 }
