@@ -24,7 +24,11 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 ///
 /// Where handlers wait for it, what they are about to submit joins this batch, and fewer syncs carry more. Where nobody waits, the call
 /// returns at once and delays nothing, which a pause of any length would.
-const YIELDS: u32 = 4;
+const YIELDS: u32 = 8;
+
+/// What must wait for a sync to be worth its while, as the queue counts: some fifty single events. Collecting more would leave the
+/// handlers without work during the sync.
+const ENOUGH_BYTES: usize = 32 * 1024;
 
 /// How long nothing must have come before the last batch is proven by another commit frame.
 const IDLE: Duration = Duration::from_secs(1);
@@ -176,6 +180,9 @@ impl Committer {
         };
         let Work::Store(first) = work else { return Ok(Next::Stop) };
         for _ in 0..YIELDS {
+            if self.queue.waiting_bytes() >= ENOUGH_BYTES {
+                break;
+            }
             thread::yield_now();
         }
         let next = self.collect(first);

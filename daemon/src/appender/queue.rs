@@ -115,6 +115,11 @@ impl Appender {
 }
 
 impl Queue {
+    /// How many bytes are not yet answered, with what each request costs beside its records.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.0.load(Ordering::Relaxed)
+    }
+
     /// Takes a request out of the count; called when its outcome is known, because until then its bytes are in memory.
     pub(super) fn done(&self, submission: &Submission) {
         self.waiting.0.fetch_sub(cost(submission), Ordering::Relaxed);
