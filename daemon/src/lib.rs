@@ -28,8 +28,8 @@ pub use http::parse_event;
 
 /// Parses the command line of this process and does what it says.
 pub fn run() -> ExitCode {
-    // The allocator asks for huge pages, and a daemon that needs three megabytes would hold twenty-five. A system without them need not
-    // be told to do without.
+    // The allocator asks for huge pages, and an idle daemon that needs six megabytes would hold twenty-five. A system that refuses costs
+    // memory and nothing else.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::run()
 }

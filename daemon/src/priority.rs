@@ -6,8 +6,8 @@
 
 use rustix::process::nice;
 
-/// Steps behind the appender: a third of its weight. Measured on two cores with the load's own thread beside it: three steps gain a few
-/// per cent, five a sixth, and ten no more, but they lose a tenth where a load of two threads stands before them.
+/// Steps behind the appender: a third of its weight. Measured on two cores beside one busy thread of another process, three steps gain a
+/// few per cent of requests and five a sixth; ten gain no more, and beside two such threads they lose a seventh against five.
 const HTTP: i32 = 5;
 
 /// About a third of an HTTP thread's weight.
