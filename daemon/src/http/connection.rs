@@ -4,12 +4,13 @@
 //! read its answer, are closed here: the connection notes since when it waits, and one task looks at all connections once a second.
 //! That costs a request two stores, where a timer of its own would cost a lock.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::header::TRANSFER_ENCODING;
@@ -19,7 +20,6 @@ use hyper::{Request, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use super::{State, router};
 
@@ -50,8 +50,10 @@ pub(crate) struct Connection {
     blocked_since: AtomicU32,
     /// The first bytes that came in since the last answer left.
     head: Mutex<Vec<u8>>,
-    /// Told to end behind the answer being given. Keeps what comes before [`serve`] listens.
-    drained: Notify,
+    /// Whether to end behind the answer being given: looked at whenever the connection is polled.
+    is_drained: AtomicBool,
+    /// Wakes the task, so that it looks. Absent until [`serve`] is polled, which looks behind putting it here.
+    task: Mutex<Option<Waker>>,
 }
 
 impl Connection {
@@ -62,7 +64,8 @@ impl Connection {
             body_since: AtomicU32::new(0),
             blocked_since: AtomicU32::new(0),
             head: Mutex::default(),
-            drained: Notify::new(),
+            is_drained: AtomicBool::new(false),
+            task: Mutex::default(),
         }
     }
 
@@ -92,7 +95,12 @@ impl Connection {
 
     /// Asks the connection to end behind the answer it is giving.
     pub(super) fn drain(&self) {
-        self.drained.notify_one();
+        let task = lock(&self.task);
+        // Relaxed: the task looks after it was woken, or after it has put its waker here; the lock orders both.
+        self.is_drained.store(true, Ordering::Relaxed);
+        if let Some(task) = &*task {
+            task.wake_by_ref();
+        }
     }
 
     /// Whether the client has kept it waiting for too long.
@@ -117,13 +125,26 @@ pub(super) async fn serve(stream: TcpStream, connection: Arc<Connection>) {
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(wire), service);
     let mut http = pin!(http);
+    poll_fn(|cx| {
+        *lock(&connection.task) = Some(cx.waker().clone());
+        Poll::Ready(())
+    })
+    .await;
+    let mut is_ending = false;
+    let served = poll_fn(|cx| {
+        if !is_ending && connection.is_drained.load(Ordering::Relaxed) {
+            is_ending = true;
+            http.as_mut().graceful_shutdown();
+        }
+        http.as_mut().poll(cx)
+    });
     // Errors are the client's: a broken head, a reset, a timeout. hyper has answered where there was something to answer.
-    tokio::select! {
-        biased;
-        () = connection.drained.notified() => http.as_mut().graceful_shutdown(),
-        _ = http.as_mut() => return,
-    }
-    let _ = http.await;
+    let _ = served.await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is whole at every step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the first head in `bytes` is whole, says `Transfer-Encoding` and does not say `Content-Length`.
