@@ -48,8 +48,10 @@ pub(crate) struct Connection {
     body_since: AtomicU32,
     /// The tick since which the socket takes no more bytes of an answer; 0 while it does.
     blocked_since: AtomicU32,
-    /// The first bytes that came in since the last answer left.
+    /// The first bytes that came in since the last answer left, unless they are stale.
     head: Mutex<Vec<u8>>,
+    /// Whether an answer left since the last bytes came in: `head` is of no more use. Spares an answer the lock.
+    is_head_stale: AtomicBool,
     /// Whether to end behind the answer being given: looked at whenever the connection is polled.
     is_drained: AtomicBool,
     /// Wakes the task, so that it looks. Absent until [`serve`] is polled, which looks behind putting it here.
@@ -64,6 +66,7 @@ impl Connection {
             body_since: AtomicU32::new(0),
             blocked_since: AtomicU32::new(0),
             head: Mutex::default(),
+            is_head_stale: AtomicBool::new(false),
             is_drained: AtomicBool::new(false),
             task: Mutex::default(),
         }
@@ -87,10 +90,9 @@ impl Connection {
     /// another request than we do, so such a request is refused. hyper does not tell; the head's own bytes do. Only requests with
     /// chunks are looked at; one whose head was not kept, because it is too long or was sent ahead of time, counts as ambiguous.
     pub(super) fn is_ambiguous(&self, request: &Request<Incoming>) -> bool {
-        request.headers().contains_key(TRANSFER_ENCODING) && {
-            let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-            !has_chunks_alone(&head)
-        }
+        // Relaxed: the flag is only touched by the task of the connection.
+        request.headers().contains_key(TRANSFER_ENCODING)
+            && (self.is_head_stale.load(Ordering::Relaxed) || !has_chunks_alone(&lock(&self.head)))
     }
 
     /// Asks the connection to end behind the answer it is giving.
@@ -174,7 +176,6 @@ struct Wire {
 }
 
 impl Wire {
-    /// A new answer begins: what was kept of the request is of no more use.
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         let blocked = &self.connection.blocked_since;
         if written.is_pending() {
@@ -184,7 +185,7 @@ impl Wire {
             if blocked.load(Ordering::Relaxed) != 0 {
                 blocked.store(0, Ordering::Relaxed);
             }
-            self.connection.head.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.connection.is_head_stale.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -195,7 +196,11 @@ impl AsyncRead for Wire {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
             let arrived = &buf.filled()[before..];
-            let mut head = self.connection.head.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut head = lock(&self.connection.head);
+            if self.connection.is_head_stale.load(Ordering::Relaxed) {
+                self.connection.is_head_stale.store(false, Ordering::Relaxed);
+                head.clear();
+            }
             let room = MAX_KEPT_HEAD_BYTES.saturating_sub(head.len());
             head.extend_from_slice(&arrived[..arrived.len().min(room)]);
         }
