@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use format::Sequence;
 
@@ -26,6 +27,8 @@ pub(crate) enum Mood {
     Lazy = 3,
     /// Has stored it before.
     Knows = 4,
+    /// Does not answer at all.
+    Hangs = 5,
 }
 
 impl Double {
@@ -36,6 +39,9 @@ impl Double {
         let committer = double.clone();
         std::thread::spawn(move || {
             while let Ok(Work::Store(request)) = queue.work.recv() {
+                while committer.mood.load(Ordering::Relaxed) == Mood::Hangs as u8 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 let outcomes: Vec<Outcome> = request.submission.iter().map(|bytes| committer.commit(bytes)).collect();
                 queue.done(&request.submission);
                 request.reply.send(&outcomes);

@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     head: Mutex<Vec<u8>>,
     /// Whether an answer left since the last bytes came in: `head` is of no more use. Spares an answer the lock.
     is_head_stale: AtomicBool,
+    /// Whether the handler that answers is to end when the client goes away.
+    ends_with_client: AtomicBool,
     /// Whether to end behind the answer being given: looked at whenever the connection is polled.
     is_drained: AtomicBool,
     /// Wakes the task, so that it looks. Absent until [`serve`] is polled, which looks behind putting it here.
@@ -67,9 +69,20 @@ impl Connection {
             blocked_since: AtomicU32::new(0),
             head: Mutex::default(),
             is_head_stale: AtomicBool::new(false),
+            ends_with_client: AtomicBool::new(false),
             is_drained: AtomicBool::new(false),
             task: Mutex::default(),
         }
+    }
+
+    /// Drops the handler that answers, and the connection with it, as soon as the client goes away.
+    pub(super) fn end_with_client(&self) {
+        self.ends_with_client.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the answer is there.
+    pub(super) fn end_answer(&self) {
+        self.ends_with_client.store(false, Ordering::Relaxed);
     }
 
     /// Notes that a body is being read, until the guard is dropped.
@@ -123,6 +136,9 @@ pub(super) async fn serve(stream: TcpStream, connection: Arc<Connection>) {
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        // Else hyper reads ahead while a handler waits, to see whether the client goes away. The body is not taken yet when it begins,
+        // so that the buffer is in use and hyper makes a new one of 8 KiB for every request.
+        .half_close(true)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(wire), service);
@@ -225,7 +241,15 @@ impl AsyncWrite for Wire {
         self.stream.is_write_vectored()
     }
 
+    /// hyper flushes whenever it is polled, also while a handler waits: the place to look after the client then.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connection.ends_with_client.load(Ordering::Relaxed)
+            // Of a body that ends too soon hyper tells the handler, which answers.
+            && self.connection.body_since.load(Ordering::Relaxed) == 0
+            && let Poll::Ready(0) = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))?
+        {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -36,15 +36,21 @@ pub(super) fn answer(connection: Arc<Connection>, request: Request<Incoming>) ->
     // Outside the future, so that it holds no request: hyper moves it several times before it is polled.
     let routed = catch_unwind(AssertUnwindSafe(|| route(&connection, request)));
     async move {
-        Ok(match routed {
+        let answer = match routed {
             Ok(Routed::Answered(answer)) => answer,
             Ok(Routed::Expected(mut expected)) => {
                 let mut handler = pin!(ingest::browser::finish(&connection, &mut expected));
                 poll_fn(|cx| guarded(handler.as_mut(), cx)).await
             }
-            Ok(Routed::Boxed(mut handler)) => poll_fn(|cx| guarded(handler.as_mut(), cx)).await,
+            Ok(Routed::Boxed(mut handler)) => {
+                // A report that nobody waits for any more stops.
+                connection.end_with_client();
+                poll_fn(|cx| guarded(handler.as_mut(), cx)).await
+            }
             Err(_) => panicked(),
-        })
+        };
+        connection.end_answer();
+        Ok(answer)
     }
 }
 

@@ -90,9 +90,8 @@ async fn store(state: &State, submission: Submission, mut headers: HeaderMap) ->
 
 /// Splits a request whose method and isolation were checked.
 ///
-/// A handler decides by the headers, clears them before it waits, and gives the map to [`store`]. hyper listens for the client's going
-/// away while a handler waits; as long as a header or a body lives, the buffer it came in is in use, and hyper needs a new one for
-/// every request. The cleared map goes back to hyper with the answer, for the next request.
+/// A handler decides by the headers, clears them before it waits, and gives the map to [`store`]. The cleared map goes back to hyper with
+/// the answer, for the next request, and so does the buffer that the headers came in, once none of them lives.
 fn accepted(request: Request<Incoming>) -> Result<(HeaderMap, Incoming), Error> {
     isolate(request.headers())?;
     only_post(request.method())?;

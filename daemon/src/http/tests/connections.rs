@@ -1,6 +1,7 @@
 //! What a client may do with a connection: framing, sizes, slowness, and the drain.
 
 use super::*;
+use crate::appender::double::Mood;
 
 const ORIGIN: &str = "Origin: https://shop.example\r\n";
 const EVENT: &str = r#"{"n":"x"}"#;
@@ -105,6 +106,43 @@ async fn a_client_that_does_not_read_its_answers_is_let_go() {
     let requests = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
     within(async { while deaf.write_all(requests.as_bytes()).await.is_ok() {} }).await;
     assert_eq!(daemon.post("/ingest/event", ORIGIN, EVENT).await.parts(), (202, ""));
+}
+
+#[tokio::test]
+async fn an_event_is_answered_behind_the_end_of_what_the_client_sends() {
+    let daemon = Daemon::start().await;
+    let mut stream = TcpStream::connect(daemon.address).await.unwrap();
+    stream.write_all(post("/ingest/event", ORIGIN, EVENT).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 202 "));
+}
+
+#[tokio::test]
+async fn a_body_that_ends_too_soon_is_a_bad_body() {
+    let daemon = Daemon::start().await;
+    for (path, lines) in [("/ingest/event", ORIGIN.to_owned()), ("/api/ingest/server/event", format!("Authorization: Bearer {TOKEN}\r\n"))]
+    {
+        let mut stream = TcpStream::connect(daemon.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: 100000\r\n\r\n");
+        stream.write_all(format!("{head}{}", " ".repeat(50_000)).as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_of_the_api_ends_when_its_client_goes_away() {
+    let daemon = Daemon::start().await;
+    daemon.double.set(Mood::Hangs);
+    let mut stream = TcpStream::connect(daemon.address).await.unwrap();
+    let lines = format!("Authorization: Bearer {TOKEN}\r\n");
+    let body =
+        r#"{"url":"https://shop.example/","timestamp":"2026-03-01T00:00:00Z","visitor_ip":"198.51.100.7","user_agent":"x","name":"x"}"#;
+    stream.write_all(post("/api/ingest/server/event", &lines, body).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    stream.shutdown().await.unwrap();
+    assert_eq!(rest(&mut stream).await, "");
 }
 
 #[tokio::test]
