@@ -1,11 +1,14 @@
 //! Request bodies: read whole, within a limit that is counted on the stream, before a deadline.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::Body;
+use hyper::body::{Body, Frame};
 
 use super::connection::Connection;
 use super::error::{BAD_BODY, Error};
+use super::wake;
 
 /// The longest body of every route but the bulk one.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -44,7 +47,7 @@ pub(crate) async fn read_up_to(
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     let mut len = 0;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = next(&mut body).await {
         // Trailers are no part of the body.
         let Ok(data) = frame.map_err(|_| BAD_BODY)?.into_data() else { continue };
         len += data.len();
@@ -67,6 +70,19 @@ pub(crate) async fn read_up_to(
         _ if joined.is_empty() => Ok(first),
         _ => Ok(joined.freeze()),
     }
+}
+
+/// The next piece of a body.
+async fn next<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Option<Result<Frame<Bytes>, B::Error>> {
+    poll_fn(|cx| {
+        let (frame, rang) = wake::unheard(|| Pin::new(&mut *body).poll_frame(cx));
+        if rang && !body.is_end_stream() {
+            // There is more to send.
+            cx.waker().wake_by_ref();
+        }
+        frame
+    })
+    .await
 }
 
 fn too_large(limit_bytes: usize) -> Error {

@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::{State, router};
+use super::{State, router, wake};
 
 /// How long a client may take for the head of a request, and may be silent between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -143,18 +143,19 @@ pub(super) async fn serve(stream: TcpStream, connection: Arc<Connection>) {
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(wire), service);
     let mut http = pin!(http);
-    poll_fn(|cx| {
+    // The task was spawned with this future, so that its waker stays the same.
+    let bell = poll_fn(|cx| {
         *lock(&connection.task) = Some(cx.waker().clone());
-        Poll::Ready(())
+        Poll::Ready(wake::bell(cx.waker()))
     })
     .await;
     let mut is_ending = false;
-    let served = poll_fn(|cx| {
+    let served = poll_fn(|_| {
         if !is_ending && connection.is_drained.load(Ordering::Relaxed) {
             is_ending = true;
             http.as_mut().graceful_shutdown();
         }
-        http.as_mut().poll(cx)
+        http.as_mut().poll(&mut Context::from_waker(&bell))
     });
     // Errors are the client's: a broken head, a reset, a timeout. hyper has answered where there was something to answer.
     let _ = served.await;

@@ -9,7 +9,7 @@
 //! * Every size has a bound: connections, header lines, buffers, bodies.
 //! * A client's address and token reach no log line.
 //!
-//! Parts, in reading order: `connection` one client; `router` from path to handler; `ingest` the endpoints that store; `api` and
+//! Parts, in reading order: `connection` one client, and `wake` what wakes it; `router` from path to handler; `ingest` the endpoints that store; `api` and
 //! `endpoint` the rest: `sites`, `goals`, `reports` with `range`; `auth`, `cors`, `body`, `respond`, `error` what they share.
 
 use std::future::Future;
@@ -43,6 +43,7 @@ mod reports;
 pub(crate) mod respond;
 mod router;
 mod sites;
+mod wake;
 
 use crate::appender::Appender;
 use crate::catalog::Catalog;

@@ -72,6 +72,22 @@ async fn a_body_is_counted_as_it_comes() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_first_is_told_to_go_on() {
+    let daemon = Daemon::start().await;
+    let mut stream = TcpStream::connect(daemon.address).await.unwrap();
+    let head = format!("POST /ingest/event HTTP/1.1\r\nHost: x\r\n{ORIGIN}Content-Length: {}\r\n", EVENT.len());
+    stream.write_all(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    within(stream.read_exact(&mut go_on)).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let (first, second) = EVENT.split_at(4);
+    stream.write_all(first.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    stream.write_all(second.as_bytes()).await.unwrap();
+    assert_eq!(within(Reply::read(&mut stream)).await.status, 202);
+}
+
+#[tokio::test]
 async fn a_connection_serves_many_requests() {
     let daemon = Daemon::start().await;
     let mut stream = TcpStream::connect(daemon.address).await.unwrap();
