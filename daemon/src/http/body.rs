@@ -47,7 +47,9 @@ pub(crate) async fn read_up_to(
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     let mut len = 0;
-    while let Some(frame) = next(&mut body).await {
+    while !body.is_end_stream()
+        && let Some(frame) = next(&mut body).await
+    {
         // Trailers are no part of the body.
         let Ok(data) = frame.map_err(|_| BAD_BODY)?.into_data() else { continue };
         len += data.len();
