@@ -343,11 +343,11 @@ impl Committer {
         for outcome in &mut self.outcomes {
             *outcome = tell(*outcome);
         }
+        self.queue.done(self.requests.iter().map(|request| &request.submission));
         let mut outcomes = self.outcomes.as_slice();
         for request in self.requests.drain(..) {
             let (these, rest) = outcomes.split_at(request.submission.len());
             outcomes = rest;
-            self.queue.done(&request.submission);
             request.reply.send(these);
         }
         self.outcomes.clear();

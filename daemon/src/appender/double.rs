@@ -1,5 +1,6 @@
 //! A committer for tests of the handlers: it keeps records in memory and answers as it is told.
 
+use std::iter;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Double {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 let outcomes: Vec<Outcome> = request.submission.iter().map(|bytes| committer.commit(bytes)).collect();
-                queue.done(&request.submission);
+                queue.done(iter::once(&request.submission));
                 request.reply.send(&outcomes);
             }
         });

@@ -120,9 +120,11 @@ impl Queue {
         self.waiting.0.load(Ordering::Relaxed)
     }
 
-    /// Takes a request out of the count; called when its outcome is known, because until then its bytes are in memory.
-    pub(super) fn done(&self, submission: &Submission) {
-        self.waiting.0.fetch_sub(cost(submission), Ordering::Relaxed);
+    /// Takes requests out of the count; called when their outcomes are known, because until then their bytes are in memory.
+    ///
+    /// All at once: each change of the count takes it away from the handlers' processors.
+    pub(super) fn done<'s>(&self, submissions: impl Iterator<Item = &'s Submission>) {
+        self.waiting.0.fetch_sub(submissions.map(cost).sum(), Ordering::Relaxed);
     }
 }
 
