@@ -8,6 +8,7 @@
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::de::{BorrowDecode, BorrowDecoder, Decode, Decoder};
+use bincode::enc::write::Writer;
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{AllowedEnumVariants, DecodeError, EncodeError};
 
@@ -173,18 +174,13 @@ impl<'a> Record<'a> {
     /// [`RecordError::TooLong`] past [`MAX_RECORD_BYTES`]; `out` is then as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), RecordError> {
         let start = out.len();
-        let written = bincode::encode_into_std_write(self, &mut *out, CONFIG).map_err(RecordError::Unencodable);
-        match written {
-            Ok(len) if len <= MAX_RECORD_BYTES => Ok(()),
-            Ok(len) => {
-                out.truncate(start);
-                Err(RecordError::TooLong(len))
-            }
-            Err(error) => {
-                out.truncate(start);
-                Err(error)
-            }
+        let written = bincode::encode_into_writer(self, Appended(out), CONFIG).map_err(RecordError::Unencodable);
+        let len = out.len() - start;
+        let written = if len > MAX_RECORD_BYTES { Err(RecordError::TooLong(len)) } else { written };
+        if written.is_err() {
+            out.truncate(start);
         }
+        written
     }
 
     /// The record that `payload` holds.
@@ -201,6 +197,16 @@ impl<'a> Record<'a> {
             return Err(RecordError::TrailingBytes(payload.len() - read));
         }
         Ok(record)
+    }
+}
+
+/// Where encoded bytes go. bincode's own way into a `Vec` goes through `io::Write` and counts along.
+struct Appended<'a>(&'a mut Vec<u8>);
+
+impl Writer for Appended<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 }
 
