@@ -132,8 +132,9 @@ fn read(directory: &DataDirectory, live: &LiveLog, options: LogOptions, mut name
     };
     let (mut writer, index) = ActiveWriter::new(Arc::clone(file.reader()));
     let found = file.recover(live.closed.map(|closed| closed.end), &mut |row| {
-        names.note(&row.record);
-        writer.push(row.sequence, row.offset, &row.record);
+        let record = row.record.head();
+        names.note(&record);
+        writer.push(row.sequence, row.offset, &record);
     })?;
     if live.closed.is_none() && !found.clean {
         // After an unclean end the page cache may show what is not on the disk.

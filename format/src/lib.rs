@@ -27,6 +27,6 @@ pub use directory::{DataDirectory, Opened};
 pub use error::{Corruption, Damage, Error};
 pub use log::{LogFile, LogHeader, LogOptions, LogReader, LogWriter};
 pub use manifest::{Closed, Identity, LiveLog, Manifest};
-pub use record::{Kind, Record, RecordError, Source};
+pub use record::{Kind, Record, RecordError, RecordHead, Source};
 pub use units::{ByteOffset, LogId, Ordinal, PageHash, Sequence, SessionId, SiteId, TokenId, UnixMicros};
 pub use watermark::Watermark;

@@ -65,6 +65,47 @@ pub enum RecordError {
     Unencodable(#[source] EncodeError),
 }
 
+/// The first fields of a record, as in [`Record`]: what an index finds it by. To read them alone costs half of what the record does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::BorrowDecode)]
+pub struct RecordHead<'a> {
+    /// Event, pageview or vital.
+    pub kind: Kind,
+    /// By which way it came.
+    pub source: Source,
+    /// The token it was sent with, if any.
+    pub token: Option<TokenId>,
+    /// The site it belongs to.
+    pub site: SiteId,
+    /// The event's name.
+    pub name: &'a str,
+    /// When it happened.
+    pub time: UnixMicros,
+    /// When the daemon received it.
+    pub received: UnixMicros,
+    /// The session.
+    pub session: Option<SessionId>,
+    /// The client's id.
+    pub event_id: Option<&'a str>,
+    /// The page's id, hashed.
+    pub page: Option<PageHash>,
+    /// Host of the page.
+    pub host: Option<&'a str>,
+    /// Path of the page.
+    pub path: Option<&'a str>,
+}
+
+impl<'a> RecordHead<'a> {
+    /// The head of the record that `payload` begins with; what follows is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Undecodable`].
+    pub fn decode(payload: &'a [u8]) -> Result<RecordHead<'a>, RecordError> {
+        let decoded = bincode::borrow_decode_from_slice(payload, CONFIG);
+        decoded.map(|(head, _)| head).map_err(RecordError::Undecodable)
+    }
+}
+
 /// One event, borrowed from the bytes it came in or is stored in.
 #[derive(Clone, Debug, PartialEq, Eq, bincode::Encode, bincode::BorrowDecode)]
 pub struct Record<'a> {
@@ -165,6 +206,12 @@ impl<'a> Record<'a> {
             tracker_version: None,
             properties: "",
         }
+    }
+
+    /// The fields that an index finds it by.
+    pub fn head(&self) -> RecordHead<'a> {
+        let Record { kind, source, token, site, name, time, received, session, event_id, page, host, path, .. } = *self;
+        RecordHead { kind, source, token, site, name, time, received, session, event_id, page, host, path }
     }
 
     /// Appends the record's bytes to `out`.

@@ -95,6 +95,14 @@ fn golden_bytes_of_a_record_with_few_fields() {
 }
 
 #[test]
+fn a_head_is_what_its_record_begins_with() {
+    let few = Record::new(Kind::Event, Source::Browser, SiteId::new([2; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH);
+    for record in [full(), few] {
+        assert_eq!(RecordHead::decode(&encoded(&record)).unwrap(), record.head());
+    }
+}
+
+#[test]
 fn a_record_cut_short_or_with_bytes_behind_it_is_refused() {
     let mut bytes = encoded(&full());
     for len in 0..bytes.len() {

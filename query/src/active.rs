@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use format::column::{Column, ColumnWriter};
 use format::terms::{Terms, TermsWriter};
-use format::{ByteOffset, Kind, LogReader, Record, Sequence, SiteId};
+use format::{ByteOffset, Kind, LogReader, RecordHead, Sequence, SiteId};
 
 use crate::ids::Ids;
 use crate::posting::{NO_SESSION, PostingChain, PostingWriter, Row};
@@ -101,7 +101,7 @@ impl ActiveWriter {
     /// # Panics
     ///
     /// Past 2^32 - 1 rows, which no log holds.
-    pub fn push(&mut self, sequence: Sequence, offset: ByteOffset, record: &Record<'_>) {
+    pub fn push(&mut self, sequence: Sequence, offset: ByteOffset, record: &RecordHead<'_>) {
         let ordinal = self.offsets.push([offset.value()]);
         let session = record.session.map_or(NO_SESSION, |session| self.sessions.code(session));
         let row = Row { ordinal, session, time: record.time.micros() };

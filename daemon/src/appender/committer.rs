@@ -6,7 +6,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use format::{ByteOffset, LogWriter, Record, Sequence, SiteId, UnixMicros};
+use format::{ByteOffset, LogWriter, RecordHead, Sequence, SiteId, UnixMicros};
 use query::ActiveWriter;
 
 use super::names::Names;
@@ -243,12 +243,12 @@ impl Committer {
         let Committer { requests, outcomes, log, index, earlier, names, held, .. } = self;
         let first = log.next_sequence();
         let submissions = requests[held.requests..].iter().map(|request| &request.submission);
-        let mut stored: Vec<(ByteOffset, Record<'_>)> = Vec::with_capacity(submissions.clone().map(Submission::len).sum());
+        let mut stored: Vec<(ByteOffset, RecordHead<'_>)> = Vec::with_capacity(submissions.clone().map(Submission::len).sum());
         // Ids within this batch, which the index does not hold yet. Allocates with the first one.
         let mut ids: HashMap<(SiteId, &str), Sequence> = HashMap::new();
         let mut next = first;
         for bytes in submissions.flat_map(Submission::iter) {
-            let record = Record::decode(bytes).expect("a submission holds encoded records");
+            let record = RecordHead::decode(bytes).expect("a submission holds encoded records");
             let before = record.event_id.and_then(|id| {
                 let in_logs = index.first_with_id(record.site, id);
                 let in_logs = in_logs.or_else(|| earlier.iter().rev().find_map(|log| log.first_with_id(record.site, id)));

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use format::{Kind, Record, SiteId};
+use format::{Kind, RecordHead, SiteId};
 
 /// The most names of events of one site.
 pub(crate) const MAX_NAMES: usize = 10_000;
@@ -27,7 +27,7 @@ impl Names {
     }
 
     /// Notes the name of a record of the open batch, unless it is an event's and would be one too many on its site.
-    pub(crate) fn admit(&mut self, record: &Record<'_>) -> bool {
+    pub(crate) fn admit(&mut self, record: &RecordHead<'_>) -> bool {
         if record.kind != Kind::Event {
             return true;
         }
@@ -57,7 +57,7 @@ impl Names {
     }
 
     /// Notes the name of a record that is stored already.
-    pub(crate) fn note(&mut self, record: &Record<'_>) {
+    pub(crate) fn note(&mut self, record: &RecordHead<'_>) {
         if record.kind == Kind::Event {
             self.sites.entry(record.site).or_default().insert(self.key.hash_one(record.name));
         }
@@ -80,10 +80,10 @@ impl Names {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use format::{Source, UnixMicros};
+    use format::{Record, Source, UnixMicros};
 
-    fn record(kind: Kind, site: u8, name: &str) -> Record<'_> {
-        Record { name, ..Record::new(kind, Source::Server, SiteId::new([site; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH) }
+    fn record(kind: Kind, site: u8, name: &str) -> RecordHead<'_> {
+        RecordHead { name, ..Record::new(kind, Source::Server, SiteId::new([site; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH).head() }
     }
 
     #[test]

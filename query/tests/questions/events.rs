@@ -92,7 +92,7 @@ impl Log {
         let appended = self.writer.append(UnixMicros::EPOCH).unwrap();
         self.writer.sync().unwrap();
         for (n, (record, offset)) in (0..).zip(records.iter().zip(&offsets)) {
-            self.active.push(appended.first_sequence.after(n), *offset, record);
+            self.active.push(appended.first_sequence.after(n), *offset, &record.head());
         }
         self.end = appended.end;
         offsets

@@ -90,7 +90,7 @@ impl Store {
             let (mut active, index) = ActiveWriter::new(Arc::clone(file.reader()));
             let recovered = file.recover(log.closed.map(|closed| closed.end), &mut |row| {
                 names.push((row.sequence, row.record.tracker_version.unwrap().to_owned()));
-                active.push(row.sequence, row.offset, &row.record);
+                active.push(row.sequence, row.offset, &row.record.head());
             })?;
             assert_eq!(recovered.damage, [], "a crash is not corruption");
             if log.closed.is_none() && !recovered.clean {
@@ -187,7 +187,7 @@ impl Run {
         match store.writer.append(UnixMicros::EPOCH).and_then(|appended| store.writer.sync().map(|()| appended)) {
             Ok(appended) => {
                 for (n, (offset, record)) in (0..).zip(&rows) {
-                    store.active.push(appended.first_sequence.after(n), *offset, record);
+                    store.active.push(appended.first_sequence.after(n), *offset, &record.head());
                 }
                 store.active.publish(appended.end);
                 self.model.events.extend(events);
