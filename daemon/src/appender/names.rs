@@ -3,27 +3,31 @@
 //! Every name is a chain in the index for as long as its log is unsealed, so that a client who makes up names would take memory
 //! without end.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use format::{Kind, RecordHead, SiteId};
 
 /// The most names of events of one site.
 pub(crate) const MAX_NAMES: usize = 10_000;
 
-/// The names of all sites, as keyed hashes. Two names with one hash count as one, which loses no event.
+/// The names of all sites, as keyed hashes of site and name. Two with one hash count as one, which loses no event.
 #[derive(Clone, Default)]
 pub(crate) struct Names {
     key: RandomState,
-    sites: HashMap<SiteId, HashSet<u64>>,
+    /// The sites of the names.
+    sites: HashMap<u64, SiteId, BuildHasherDefault<Itself>>,
+    /// How many of them each site has.
+    counts: HashMap<SiteId, usize>,
     /// Those that the open batch has brought.
-    fresh: Vec<(SiteId, u64)>,
+    fresh: Vec<u64>,
 }
 
 impl Names {
     /// An empty one that [`Names::merge`] can take.
     pub(crate) fn like(other: &Names) -> Names {
-        Names { key: other.key.clone(), sites: HashMap::new(), fresh: Vec::new() }
+        Names { key: other.key.clone(), ..Names::default() }
     }
 
     /// Notes the name of a record of the open batch, unless it is an event's and would be one too many on its site.
@@ -31,14 +35,15 @@ impl Names {
         if record.kind != Kind::Event {
             return true;
         }
-        let name = self.key.hash_one(record.name);
-        let names = self.sites.entry(record.site).or_default();
-        if names.len() >= MAX_NAMES {
-            return names.contains(&name);
+        let name = self.hash(record);
+        if self.sites.contains_key(&name) {
+            return true;
         }
-        if names.insert(name) {
-            self.fresh.push((record.site, name));
+        if self.counts.get(&record.site).is_some_and(|count| *count >= MAX_NAMES) {
+            return false;
         }
+        self.insert(name, record.site);
+        self.fresh.push(name);
         true
     }
 
@@ -49,9 +54,9 @@ impl Names {
 
     /// The open batch was refused: what it has brought is forgotten.
     pub(crate) fn give_back(&mut self) {
-        for (site, name) in self.fresh.drain(..) {
-            if let Some(names) = self.sites.get_mut(&site) {
-                names.remove(&name);
+        for name in self.fresh.drain(..) {
+            if let Some(count) = self.sites.remove(&name).and_then(|site| self.counts.get_mut(&site)) {
+                *count -= 1;
             }
         }
     }
@@ -59,7 +64,7 @@ impl Names {
     /// Notes the name of a record that is stored already.
     pub(crate) fn note(&mut self, record: &RecordHead<'_>) {
         if record.kind == Kind::Event {
-            self.sites.entry(record.site).or_default().insert(self.key.hash_one(record.name));
+            self.insert(self.hash(record), record.site);
         }
     }
 
@@ -70,9 +75,38 @@ impl Names {
     /// In a debug build, if `other` hashes with another key.
     pub(crate) fn merge(&mut self, other: Names) {
         debug_assert_eq!(self.key.hash_one(0), other.key.hash_one(0), "hashes are compared under one key");
-        for (site, names) in other.sites {
-            self.sites.entry(site).or_default().extend(names);
+        for (name, site) in other.sites {
+            self.insert(name, site);
         }
+    }
+
+    fn insert(&mut self, name: u64, site: SiteId) {
+        if let Entry::Vacant(vacant) = self.sites.entry(name) {
+            vacant.insert(site);
+            *self.counts.entry(site).or_default() += 1;
+        }
+    }
+
+    fn hash(&self, record: &RecordHead<'_>) -> u64 {
+        self.key.hash_one((record.site, record.name))
+    }
+}
+
+/// Takes a keyed hash for what it is.
+#[derive(Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only hashes are hashed");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -109,6 +143,6 @@ mod tests {
             all.merge(names);
         }
         assert!(all.admit(&record(Kind::Event, 1, "a new one")));
-        assert_eq!(all.sites[&SiteId::new([1; 16])].len(), MAX_NAMES / 2 + 2);
+        assert_eq!(all.counts[&SiteId::new([1; 16])], MAX_NAMES / 2 + 2);
     }
 }
