@@ -46,6 +46,17 @@ impl Address {
 ///
 /// `None` for what is no origin at all. What browsers send allocates nothing.
 pub(super) fn origin_host(origin: &[u8]) -> Option<Cow<'_, str>> {
+    plain_host(origin).map(Cow::Borrowed).or_else(|| any_host(origin))
+}
+
+/// The host of nearly every origin, which needs no closer look: `https`, a name in lower case, nothing else.
+fn plain_host(origin: &[u8]) -> Option<&str> {
+    let host = origin.strip_prefix(b"https://")?;
+    let is_plain = host.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'));
+    std::str::from_utf8(host).ok().filter(|_| is_plain)
+}
+
+fn any_host(origin: &[u8]) -> Option<Cow<'_, str>> {
     let origin = std::str::from_utf8(origin).ok()?.trim_ascii();
     if origin.bytes().any(|b| b.is_ascii_control() || b == b' ') {
         return None;
