@@ -162,7 +162,7 @@ async fn accept(connection: &Connection, expected: &mut Expected) -> Result<Answ
 pub(super) fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: EventBody<'_> = json::first_value(&text).map_err(bad_body)?;
-    let (path, query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    let (path, query) = Text::of(&body.path).map_or(Ok((None, None)), rules::path_and_query)?;
     let campaign = Campaign::default().or_of(query);
     let mut record = page.record(Kind::Event, received, body.age)?;
     record.name = rules::name(Text::of(&body.name).unwrap_or_default())?;
@@ -181,7 +181,7 @@ pub(super) fn read_event(body: &[u8], page: &Page<'_>, received: UnixMicros) -> 
 pub(super) fn read_pageview(body: &[u8], page: &Page<'_>, received: UnixMicros) -> Result<Submission, Fault> {
     let text = json::text(body);
     let body: PageviewBody<'_> = json::first_value(&text).map_err(bad_body)?;
-    let (path, query) = rules::path_and_query(Text::of(&body.path).unwrap_or_default())?;
+    let (path, query) = Text::of(&body.path).map_or(Ok((None, None)), rules::path_and_query)?;
     let named = [&body.utm_source, &body.utm_medium, &body.utm_campaign, &body.utm_term, &body.utm_content].map(Text::of);
     let campaign = Campaign::named(named, Text::of(&body.qr)).or_of(query);
     let mut record = page.record(Kind::Pageview, received, body.age)?;

@@ -47,6 +47,10 @@ pub(super) fn only_value<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Option
 /// The text with each `\ud800`-like escape that is half of no pair replaced; `None` if there is none.
 fn replace_unpaired(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
+    if !bytes.contains(&b'\\') {
+        // Nearly always, and found several bytes at a time.
+        return None;
+    }
     let mut replaced: Option<String> = None;
     let (mut at, mut copied) = (0, 0);
     while let Some(found) = bytes[at..].iter().position(|&b| b == b'\\') {
