@@ -247,11 +247,12 @@ impl Drop for Entry {
     }
 }
 
-/// Counts the seconds and closes connections whose client keeps them waiting.
+/// Counts the seconds, for whatever is done once in each, and closes connections whose client keeps them waiting.
 async fn watch(connections: Arc<Connections>, state: Arc<State>) {
     loop {
         sleep(TICK).await;
         let tick = state.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+        state.client_ip.look_again();
         connections.for_each(|open| {
             if open.connection.is_stalled(tick) {
                 open.task.abort();
