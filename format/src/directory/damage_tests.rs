@@ -28,6 +28,7 @@ pub(super) fn create_log(opened: &mut Opened, base: u64) -> Result<LogHeader, Er
         base_sequence: Sequence::new(base),
         created: UnixMicros::EPOCH,
         durable_len: 512,
+        answers_before_sync: false,
     };
     LogWriter::create(&**opened.directory.fs(), &opened.directory.logs_path(), header.clone(), OPTIONS)?;
     opened.manifest.log_created(&header)?;
@@ -303,6 +304,7 @@ fn header(id: u64) -> Vec<u8> {
         base_sequence: Sequence::new(id),
         created: UnixMicros::EPOCH,
         durable_len: 512,
+        answers_before_sync: false,
     };
     header.encode().to_vec()
 }
