@@ -88,7 +88,7 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     let opened = DataDirectory::open(&config.data_path)?;
     report(&opened);
     let Opened { directory, manifest, catalog, catalog_changes, mut damage, lost_and_found, .. } = opened;
-    let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes))?;
+    let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes), config.sync)?;
     let Start { recovered, rotation, indexes, damage: lost } = start;
     damage.extend(lost);
     let changes = catalog_changes.iter().map(Vec::as_slice);

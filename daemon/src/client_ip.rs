@@ -17,20 +17,35 @@ use tracing::warn;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Headers by which proxies name a client. Their presence is worth a warning where they are not believed.
-static FORWARDED: [HeaderName; 3] = [FORWARDED_FOR, HeaderName::from_static("x-real-ip"), HeaderName::from_static("forwarded")];
+static FORWARDED: [HeaderName; 5] = [
+    FORWARDED_FOR,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("forwarded"),
+];
 
 /// Whom to believe about who a client is.
 pub(crate) struct ClientIp {
     trusted: Vec<IpNet>,
     /// A header with one value that a trusted proxy sets; wins over `X-Forwarded-For`.
     header: Option<HeaderName>,
+    /// Whether the next request from a peer that is not trusted is searched for headers that are not believed.
+    looks: AtomicBool,
     warned: AtomicBool,
 }
 
 impl ClientIp {
     /// Believes the peers in `trusted`, and what they say in `header`, if any, before `X-Forwarded-For`.
     pub(crate) fn new(trusted: Vec<IpNet>, header: Option<HeaderName>) -> ClientIp {
-        ClientIp { trusted, header, warned: AtomicBool::new(false) }
+        ClientIp { trusted, header, looks: AtomicBool::new(true), warned: AtomicBool::new(false) }
+    }
+
+    /// Has one more request searched for headers that are not believed. Called once a second: to search all of them would cost each, and
+    /// a proxy that sets such a header sets it always.
+    pub(crate) fn look_again(&self) {
+        let in_vain = self.warned.load(Ordering::Relaxed);
+        self.looks.store(!in_vain, Ordering::Relaxed);
     }
 
     /// The address of the client behind `peer`, IPv4 unmapped.
@@ -70,9 +85,10 @@ impl ClientIp {
 
     /// A proxy that is not trusted makes all its clients one; whoever runs it should hear of that, once and without an address.
     fn warn_once(&self, headers: &HeaderMap) {
-        if self.warned.load(Ordering::Relaxed) {
+        if !self.looks.load(Ordering::Relaxed) {
             return;
         }
+        self.looks.store(false, Ordering::Relaxed);
         let forwarded = FORWARDED.iter().chain(&self.header).find(|name| headers.contains_key(*name));
         if let Some(name) = forwarded
             && !self.warned.swap(true, Ordering::Relaxed)
@@ -191,12 +207,24 @@ mod tests {
 
     #[test]
     fn an_unbelieved_header_is_warned_of_once() {
-        let rules = ClientIp::new(Vec::new(), None);
-        let forwarded = HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_static("203.0.113.9"))]);
         let peer = IpAddr::from([198, 51, 100, 7]);
-        rules.of(peer, &HeaderMap::new());
-        assert!(!rules.warned.load(Ordering::Relaxed));
-        rules.of(peer, &forwarded);
-        assert!(rules.warned.load(Ordering::Relaxed));
+        let names = ["x-forwarded-for", "x-real-ip", "cf-connecting-ip", "true-client-ip", "forwarded", "x-client"];
+        for name in names.map(HeaderName::from_static) {
+            let proxy = IpAddr::from([127, 0, 0, 1]);
+            let rules = ClientIp::new(vec![proxy.into()], Some(HeaderName::from_static("x-client")));
+            let forwarded = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("203.0.113.9"))]);
+            let none = HeaderMap::new();
+            let has_warned_after = |peer, headers: &HeaderMap| {
+                rules.of(peer, headers);
+                rules.warned.load(Ordering::Relaxed)
+            };
+            assert!(!has_warned_after(proxy, &forwarded), "{name} is believed, or was not asked for");
+            assert!(!has_warned_after(peer, &none));
+            assert!(!has_warned_after(peer, &forwarded), "one request was searched");
+            rules.look_again();
+            assert!(has_warned_after(peer, &forwarded), "{name}");
+            rules.look_again();
+            assert!(!rules.looks.load(Ordering::Relaxed), "there is nothing more to say");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod appender;
 mod catalog;
 mod cli;
 mod client_ip;
+mod concurrency;
 mod config;
 mod health;
 mod http;

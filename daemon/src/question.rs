@@ -26,7 +26,6 @@ type Job = Box<dyn FnOnce() + Send>;
 /// `max(1, processors - 1)` threads, which end when the pool is dropped.
 pub(crate) struct Pool {
     queue: SyncSender<Job>,
-    deadline: Duration,
 }
 
 /// Tells a question that nobody waits for its answer any more. Asked between steps.
@@ -61,10 +60,10 @@ impl Pool {
     /// If the system refuses a thread.
     pub(crate) fn start() -> std::io::Result<Pool> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Self::with(processors.saturating_sub(1).max(1), DEADLINE)
+        Self::with(processors.saturating_sub(1).max(1))
     }
 
-    fn with(threads: usize, deadline: Duration) -> std::io::Result<Pool> {
+    fn with(threads: usize) -> std::io::Result<Pool> {
         let (queue, jobs) = sync_channel(QUEUE_LEN);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {
@@ -74,7 +73,7 @@ impl Pool {
                 answer(&jobs);
             })?;
         }
-        Ok(Pool { queue, deadline })
+        Ok(Pool { queue })
     }
 
     /// Runs `question` on one of the threads.
@@ -83,16 +82,24 @@ impl Pool {
     ///
     /// [`Overrun`].
     pub(crate) async fn run<T: Send + 'static>(&self, question: impl FnOnce(&Stop) -> T + Send + 'static) -> Result<T, Overrun> {
+        self.run_within(DEADLINE, question).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        question: impl FnOnce(&Stop) -> T + Send + 'static,
+    ) -> Result<T, Overrun> {
         let (reply, answer) = oneshot::channel();
         let asker = Asker(Arc::default());
-        let stop = Stop { abandoned: Arc::clone(&asker.0), at: Instant::now() + self.deadline };
+        let stop = Stop { abandoned: Arc::clone(&asker.0), at: Instant::now() + deadline };
         let job = Box::new(move || {
             if !stop.is_due() {
                 let _ = reply.send(question(&stop));
             }
         });
         self.queue.try_send(job).map_err(|_| Overrun)?;
-        match tokio::time::timeout(self.deadline, answer).await {
+        match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) | Err(_) => Err(Overrun),
         }
@@ -117,31 +124,47 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_answered_on_a_query_thread() {
-        let pool = Pool::with(1, DEADLINE).unwrap();
+        let pool = Pool::with(1).unwrap();
         let name = pool.run(|_| thread::current().name().map(str::to_owned)).await;
         assert_eq!(name, Ok(Some("query-0".to_owned())));
     }
 
     #[tokio::test]
     async fn a_question_ends_at_the_deadline_and_the_next_is_answered() {
-        let pool = Pool::with(1, Duration::from_millis(50)).unwrap();
-        let (ended, end) = std::sync::mpsc::channel();
-        let endless = pool.run(move |stop| {
-            while !stop.is_due() {
-                thread::yield_now();
+        let pool = Pool::with(1).unwrap();
+        // On a busy machine the deadline may pass before the thread comes to the question, which is then not begun: it gets longer.
+        for deadline in (0..).map(|power| Duration::from_millis(10 << power)) {
+            let (tell, told) = std::sync::mpsc::channel();
+            let (ended, end) = std::sync::mpsc::channel();
+            let endless = pool.run_within(deadline, move |stop| {
+                while !stop.is_due() {
+                    thread::yield_now();
+                }
+                ended.send(told.recv()).unwrap();
+            });
+            let answer = tokio::time::timeout(DEADLINE, endless).await;
+            assert_eq!(answer, Ok(Err(Overrun)), "whoever asked is told before the question has ended");
+            let _ = tell.send(());
+            if let Ok(told) = end.recv() {
+                told.unwrap();
+                break;
             }
-            // Whoever asked is told before the question has ended.
-            thread::sleep(Duration::from_millis(20));
-            ended.send(()).unwrap();
-        });
-        assert_eq!(endless.await, Err(Overrun));
-        end.recv().unwrap();
+        }
+        assert_eq!(pool.run(|_| 1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_question_whose_deadline_passes_while_it_waits_is_not_begun() {
+        let pool = Pool::with(1).unwrap();
+        let (begun, begin) = std::sync::mpsc::channel();
+        assert_eq!(pool.run_within(Duration::ZERO, move |_| begun.send(()).unwrap()).await, Err(Overrun));
+        assert!(begin.recv().is_err());
         assert_eq!(pool.run(|_| 1).await, Ok(1));
     }
 
     #[tokio::test]
     async fn a_question_stops_when_nobody_waits_for_it() {
-        let pool = Pool::with(1, DEADLINE).unwrap();
+        let pool = Pool::with(1).unwrap();
         let endless = pool.run(|stop| {
             while !stop.is_due() {
                 thread::yield_now();
@@ -153,14 +176,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_panics_takes_no_thread_with_it() {
-        let pool = Pool::with(1, DEADLINE).unwrap();
+        let pool = Pool::with(1).unwrap();
         assert_eq!(pool.run(|_| panic!("provoked by a test")).await, Err::<(), _>(Overrun));
         assert_eq!(pool.run(|_| 1).await, Ok(1));
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
-        let pool = Pool::with(1, DEADLINE).unwrap();
+        let pool = Pool::with(1).unwrap();
         let (release, gate) = std::sync::mpsc::channel::<()>();
         let blocked = pool.run(move |_| gate.recv());
         let mut blocked = Box::pin(blocked);

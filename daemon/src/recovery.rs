@@ -4,7 +4,15 @@
 //!
 //! * nothing is served before every log is read, and before what an unclean end left in the open log is durable again;
 //! * a log of which something is lost is closed: its whole batches are served, and nothing is appended to it;
-//! * sequences go on above every one that any log, or the manifest, has ever named.
+//! * sequences go on above every one that any log, or the manifest, has ever named;
+//! * a log of an earlier epoch, or one that promised otherwise than this run does, is closed.
+//!
+//! With `--sync os` a power cut may take whole batches that were answered for, and leaves no trace of them: neither of the events nor of
+//! how many sequences they had. So whether it happened is not looked for; whether it can have happened is known beforehand. The header of
+//! each log, which is durable before the first record, says whether its records are answered for before their sync. If the newest log
+//! says so and does not end in a `clean` frame, a new epoch begins; and whoever goes on with such a log first syncs a frame that is not
+//! clean, or a cut could leave the clean one as the last. The new epoch is in the manifest before the next log is created, and that log
+//! bears it. An epoch that no log bears yet was begun by a start that came no further, and is not begun again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,10 +24,11 @@ use format::directory::DataDirectory;
 use format::log::LogFile;
 use format::log::recovery::{ClosedEnd, Recovered as Found};
 use format::manifest::{Closed, LiveLog, Manifest};
-use format::{Damage, Error, LogOptions, LogWriter, Sequence};
+use format::{Damage, Error, LogHeader, LogOptions, LogWriter, Sequence};
 use query::{ActiveIndex, ActiveWriter};
 
 use crate::appender::{Names, Recovered};
+use crate::config::SyncMode;
 use crate::rotation::Rotation;
 
 /// A start that takes longer says what it is doing.
@@ -52,7 +61,7 @@ struct Read {
 /// # Errors
 ///
 /// What the file system says. Damage is no error.
-pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: LogOptions) -> Result<Start, Error> {
+pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: LogOptions, sync: SyncMode) -> Result<Start, Error> {
     let begun = Instant::now();
     let logs: Vec<LiveLog> = manifest.logs().cloned().collect();
     let mut names = Names::default();
@@ -75,9 +84,22 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
     let next = named.chain(found).max().unwrap_or(Sequence::FIRST);
     let damage: Vec<Damage> = reads.iter().flat_map(|read| read.found.damage.iter().cloned()).collect();
 
-    let mut rotation = Rotation::new(directory, manifest, options);
-    let goes_on =
-        reads.last().is_some_and(|read| read.live.closed.is_none() && read.found.damage.is_empty() && read.found.next_sequence == next);
+    let mut rotation = Rotation::new(directory, manifest, options, sync);
+    let newest = logs.last().map(|log| &log.header);
+    let is_clean = |log: &LogHeader| reads.last().is_some_and(|read| read.live.header.id == log.id && read.found.drained);
+    if let Some(log) = newest.filter(|log| log.answers_before_sync && log.epoch == rotation.epoch() && !is_clean(log)) {
+        rotation.begin_epoch()?;
+        tracing::warn!(
+            log = %log.id,
+            next_sequence = next.value(),
+            "the last run left syncs to the system and did not end cleanly: of what it answered with Hitkeep-Durable: no, events may be \
+             lost and their sequences given out again; a new epoch begins"
+        );
+    }
+    let goes_on = reads.last().is_some_and(|read| {
+        let is_open = read.live.closed.is_none() && read.found.damage.is_empty();
+        is_open && read.found.next_sequence == next && rotation.suits(&read.live.header)
+    });
     let last = if goes_on { reads.pop() } else { None };
     let mut indexes: Vec<Arc<ActiveIndex>> = reads.iter().map(|read| Arc::clone(&read.index)).collect();
     for read in reads.iter().filter(|read| read.live.closed.is_none()) {
@@ -173,7 +195,7 @@ mod tests {
     use std::path::Path;
 
     use format::fs::FileSystem;
-    use format::fs::double::MemFs;
+    use format::fs::double::{Dice, Fault, FaultKind, MemFs};
     use format::{Kind, LogId, Record, SiteId, Source, UnixMicros};
 
     use super::*;
@@ -181,28 +203,151 @@ mod tests {
     const DIR: &str = "/data";
     const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 20, step_bytes: 4096 };
 
-    fn start(fs: &MemFs) -> (Start, Vec<Damage>) {
-        let opened = DataDirectory::open_on(Arc::new(fs.clone()), Path::new(DIR)).unwrap();
-        (recover(opened.directory, opened.manifest, OPTIONS).unwrap(), opened.damage)
+    fn start(fs: &MemFs, sync: SyncMode) -> (Start, Vec<Damage>) {
+        try_start(fs, sync).unwrap()
+    }
+
+    fn try_start(fs: &MemFs, sync: SyncMode) -> Result<(Start, Vec<Damage>), Error> {
+        let opened = DataDirectory::open_on(Arc::new(fs.clone()), Path::new(DIR))?;
+        Ok((recover(opened.directory, opened.manifest, OPTIONS, sync)?, opened.damage))
+    }
+
+    fn new_directory() -> MemFs {
+        let fs = MemFs::new(1);
+        fs.create_dir(Path::new(DIR)).unwrap();
+        fs
+    }
+
+    /// Appends one event, and syncs it if `sync` has answers wait for that.
+    fn store(start: &mut Start, sync: SyncMode) {
+        let log = &mut start.recovered.log;
+        let mut payload = Vec::new();
+        Record::new(Kind::Event, Source::Server, SiteId::new([1; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH).encode(&mut payload).unwrap();
+        log.push(&payload);
+        log.append(UnixMicros::EPOCH).unwrap();
+        if sync != SyncMode::Os {
+            log.sync().unwrap();
+        }
     }
 
     /// Somebody removed the newest log. What it had given out is unknown; a client holds those sequences.
     #[test]
     fn sequences_of_a_log_whose_file_is_gone_are_not_given_out_again() {
-        let fs = MemFs::new(1);
-        fs.create_dir(Path::new(DIR)).unwrap();
-        let (mut first, _) = start(&fs);
-        let log = &mut first.recovered.log;
-        let mut payload = Vec::new();
-        Record::new(Kind::Event, Source::Server, SiteId::new([1; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH).encode(&mut payload).unwrap();
-        log.push(&payload);
-        log.append(UnixMicros::EPOCH).unwrap();
-        log.sync().unwrap();
-        let given_out = log.next_sequence();
+        let fs = new_directory();
+        let (mut first, _) = start(&fs, SyncMode::Always);
+        store(&mut first, SyncMode::Always);
+        let given_out = first.recovered.log.next_sequence();
         drop(first);
         fs.remove(&Path::new(DIR).join("logs").join(LogId::FIRST.file_name())).unwrap();
-        let (second, damage) = start(&fs);
+        let (second, damage) = start(&fs, SyncMode::Always);
         assert!(second.recovered.log.next_sequence() >= given_out);
         assert_eq!(damage.len(), 1, "the log that is gone is named");
+    }
+
+    #[test]
+    fn an_unclean_end_of_a_run_that_left_syncs_to_the_system_begins_a_new_epoch_in_a_new_log() {
+        use SyncMode::{Always, Interval, Os};
+        let interval = Interval(Duration::from_millis(50));
+        for (before, is_clean, after, is_new_epoch, is_new_log) in [
+            (Always, false, Always, false, false),
+            (interval, false, Always, false, false),
+            (Always, false, Os, false, true),
+            (Os, true, Os, false, false),
+            (Os, true, Always, false, true),
+            (Os, false, Os, true, true),
+            (Os, false, Always, true, true),
+            (Os, false, interval, true, true),
+        ] {
+            // A power cut takes what was not synced, all of it: nothing that is left says that there was anything.
+            for is_power_cut in [false, true] {
+                let context = format!("{before:?}, clean: {is_clean}, {after:?}, power cut: {is_power_cut}");
+                let fs = new_directory();
+                let (mut first, _) = start(&fs, before);
+                store(&mut first, before);
+                if is_clean {
+                    first.recovered.log.prove(UnixMicros::EPOCH, true).unwrap();
+                }
+                let (epoch, secret, log) = (first.rotation.epoch(), first.rotation.secret(), first.recovered.log.id());
+                drop(first);
+                let fs = if is_power_cut { fs.crash(&mut |_| 0) } else { fs.kill() };
+                let (second, damage) = start(&fs, after);
+                assert!(damage.is_empty() && second.damage.is_empty(), "{context}");
+                let header = second.recovered.log.header();
+                assert_eq!(header.epoch, second.rotation.epoch(), "{context}: a log bears the epoch of its sequences");
+                assert_eq!(header.answers_before_sync, after == Os, "{context}");
+                assert_eq!((header.epoch != epoch, header.id != log), (is_new_epoch, is_new_log), "{context}");
+                assert_eq!(second.rotation.secret(), secret, "{context}: hashes stay what they are");
+                let rows: u32 = second.indexes.iter().map(|index| index.rows()).sum();
+                assert_eq!(rows, u32::from(before != Os || is_clean || !is_power_cut), "{context}: what is left is served");
+            }
+        }
+    }
+
+    /// A clean end stays the last thing on the disk if a power cut takes all that the next run appended.
+    #[test]
+    fn a_clean_end_of_an_earlier_run_does_not_hide_what_a_later_one_lost() {
+        let fs = new_directory();
+        let (mut first, _) = start(&fs, SyncMode::Os);
+        store(&mut first, SyncMode::Os);
+        first.recovered.log.prove(UnixMicros::EPOCH, true).unwrap();
+        let (epoch, log) = (first.rotation.epoch(), first.recovered.log.id());
+        drop(first);
+        let (mut second, _) = start(&fs, SyncMode::Os);
+        assert_eq!((second.rotation.epoch(), second.recovered.log.id()), (epoch, log), "it is gone on with");
+        store(&mut second, SyncMode::Os);
+        drop(second);
+        let (third, _) = start(&fs.crash(&mut |_| 0), SyncMode::Os);
+        assert_ne!((third.rotation.epoch(), third.recovered.log.id()), (epoch, log));
+        assert_eq!(third.indexes[0].rows(), 1, "the first event was synced by the drain");
+    }
+
+    /// The thread that grows a log may be in the midst of a step when the daemon drains.
+    #[test]
+    fn a_log_that_grew_behind_its_clean_end_was_drained() {
+        let fs = new_directory();
+        let (mut first, _) = start(&fs, SyncMode::Os);
+        store(&mut first, SyncMode::Os);
+        first.recovered.log.prove(UnixMicros::EPOCH, true).unwrap();
+        let epoch = first.rotation.epoch();
+        drop(first);
+        let fs = fs.kill();
+        let path = Path::new(DIR).join("logs").join(LogId::FIRST.file_name());
+        let mut bytes = fs.live(&path).unwrap();
+        bytes.resize(bytes.len() + 4096, 0);
+        fs.install(&path, &bytes);
+        assert_eq!(start(&fs, SyncMode::Os).0.rotation.epoch(), epoch);
+    }
+
+    #[test]
+    fn a_start_that_begins_an_epoch_can_be_cut_at_any_call() {
+        let fs = new_directory();
+        let (mut first, _) = start(&fs, SyncMode::Os);
+        store(&mut first, SyncMode::Os);
+        let (epoch, secret) = (first.rotation.epoch(), first.rotation.secret());
+        drop(first);
+        let unclean = fs.kill();
+        let undisturbed = unclean.kill();
+        drop(start(&undisturbed, SyncMode::Always));
+        // The thread that grows the log makes calls of its own, so this is about their number.
+        let calls = undisturbed.calls(None) - unclean.calls(None);
+        let mut epochs_begun = 0;
+        for nth in 0..calls {
+            let fs = unclean.kill();
+            fs.fail(Fault { op: None, nth, forever: false, kind: FaultKind::PowerCut });
+            drop(try_start(&fs, SyncMode::Always));
+            let mut dice = Dice::new(nth);
+            for state in [fs.crash(&mut |_| 0), fs.crash(&mut |_| 1), fs.crash(&mut |n| dice.below(n))] {
+                let opened = DataDirectory::open_on(Arc::new(state.clone()), Path::new(DIR)).unwrap();
+                let begun = opened.manifest.identity().epoch;
+                drop(opened);
+                let (again, _) = start(&state, SyncMode::Always);
+                let header = again.recovered.log.header();
+                assert_eq!((header.epoch, again.rotation.secret()), (again.rotation.epoch(), secret), "call {nth}");
+                assert_ne!(header.epoch, epoch, "call {nth}");
+                assert!(begun == epoch || begun == header.epoch, "call {nth}: one that was begun is not begun again");
+                epochs_begun += u32::from(begun != epoch);
+            }
+        }
+        assert!(epochs_begun > 0, "some cuts come after the epoch was begun");
     }
 }

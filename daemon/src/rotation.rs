@@ -11,6 +11,7 @@ use format::manifest::{Closed, Manifest};
 use format::{Error, LogHeader, LogId, LogOptions, LogWriter, Sequence};
 
 use crate::appender::Logs;
+use crate::config::SyncMode;
 use crate::instant;
 
 /// How long growth rests between steps that nobody waits for, so that its syncs do not delay those of batches.
@@ -21,14 +22,36 @@ pub(crate) struct Rotation {
     directory: DataDirectory,
     manifest: Manifest,
     options: LogOptions,
+    /// Whether answers leave before the sync.
+    answers_before_sync: bool,
     /// A log that has ended and that the manifest had no space to say so of.
     unnoted: Option<(LogId, Closed)>,
 }
 
 impl Rotation {
     /// Over a directory that was just opened.
-    pub(crate) fn new(directory: DataDirectory, manifest: Manifest, options: LogOptions) -> Rotation {
-        Rotation { directory, manifest, options, unnoted: None }
+    pub(crate) fn new(directory: DataDirectory, manifest: Manifest, options: LogOptions, sync: SyncMode) -> Rotation {
+        Rotation { directory, manifest, options, answers_before_sync: sync == SyncMode::Os, unnoted: None }
+    }
+
+    /// The epoch that the next log will belong to.
+    pub(crate) fn epoch(&self) -> [u8; 16] {
+        self.manifest.identity().epoch
+    }
+
+    /// Begins a new epoch, before the next log is created.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::begin_epoch`].
+    pub(crate) fn begin_epoch(&mut self) -> Result<(), Error> {
+        let epoch = self.random_bytes("make an epoch for logs in")?;
+        self.manifest.begin_epoch(epoch)
+    }
+
+    /// Whether a log with this header may be gone on with: it is of this epoch, and makes the same promise.
+    pub(crate) fn suits(&self, header: &LogHeader) -> bool {
+        header.epoch == self.epoch() && header.answers_before_sync == self.answers_before_sync
     }
 
     /// Creates the next log, grown ahead on a thread of its own.
@@ -38,15 +61,14 @@ impl Rotation {
     /// [`Error::Full`] with nothing left behind; anything else is final.
     pub(crate) fn create(&mut self, base_sequence: Sequence) -> Result<LogWriter, Error> {
         let logs_path = self.directory.logs_path();
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(|error| Error::io("make a salt for a log in", &logs_path)(std::io::Error::other(error)))?;
         let header = LogHeader {
             id: self.manifest.next_log(),
-            salt,
-            epoch: self.manifest.identity().epoch,
+            salt: self.random_bytes("make a salt for a log in")?,
+            epoch: self.epoch(),
             base_sequence,
             created: instant::now(),
             durable_len: self.options.step_bytes,
+            answers_before_sync: self.answers_before_sync,
         };
         let log = LogWriter::create(&**self.directory.fs(), &logs_path, header.clone(), self.options)?;
         if let Err(error) = self.manifest.log_created(&header) {
@@ -57,13 +79,16 @@ impl Rotation {
         Ok(log)
     }
 
-    /// Goes on with a log that was recovered.
+    /// Goes on with a log that was recovered. If answers leave before syncs, it does not end cleanly any more from here on, durably.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Full`] if there is no space to say so.
     pub(crate) fn resume(&self, file: LogFile, recovered: &Recovered) -> Result<LogWriter, Error> {
-        let log = file.writer(&**self.directory.fs(), recovered, self.options)?;
+        let mut log = file.writer(&**self.directory.fs(), recovered, self.options)?;
+        if self.answers_before_sync {
+            log.prove(instant::now(), false)?;
+        }
         self.grow_ahead(&log)?;
         Ok(log)
     }
@@ -80,6 +105,13 @@ impl Rotation {
     /// The key of hashes that mean nothing outside this directory.
     pub(crate) fn secret(&self) -> [u8; 16] {
         self.manifest.identity().secret
+    }
+
+    fn random_bytes(&self, operation: &'static str) -> Result<[u8; 16], Error> {
+        let mut bytes = [0; 16];
+        let filled = getrandom::fill(&mut bytes).map_err(std::io::Error::other);
+        filled.map_err(Error::io(operation, &self.directory.logs_path()))?;
+        Ok(bytes)
     }
 
     /// A log that the manifest has no space to name is taken away again: its identity is used by the next try.

@@ -5,7 +5,8 @@
 //! * Nothing is written before the lock is held, and nothing is changed before catalog and manifest have been read: a directory that is
 //!   refused is left as it was, but for folders that were missing.
 //! * A catalog that is damaged, or gone from a directory in use, refuses the start. A manifest that is, does not: it is made anew from what is
-//!   still readable of it and from every log whose own header is valid; the damaged file is copied to `lost+found/` before.
+//!   still readable of it and from every log whose own header is valid; the damaged file is copied to `lost+found/` before, and by that
+//!   copy what was lost is named at every later start.
 //! * Catalog and manifest are written anew before the first file is moved or removed.
 //! * A file in `logs/` is removed only if it is a temporary one, or a log that an undamaged manifest never named and to which nothing was
 //!   ever appended. What else the manifest does not name moves to `lost+found/`, which is listed at every start and never emptied.
@@ -54,7 +55,7 @@ pub struct Opened {
     pub catalog: CatalogFile,
     /// The changes that the catalog holds, in their order.
     pub catalog_changes: Vec<Vec<u8>>,
-    /// What is lost of the manifest, and the logs that it names and that are gone.
+    /// What is lost of the manifest, now or by a copy in `lost+found/`, and the logs that it names and that are gone.
     pub damage: Vec<Damage>,
     /// The names in `lost+found/`.
     pub lost_and_found: Vec<String>,
@@ -133,7 +134,14 @@ fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Re
     }
 
     let (catalog, changes) = catalog.settle(disk, path)?;
-    let damage = [manifest.damage.clone(), missing_logs(&manifest.contents, &strays)].concat();
+    let mut damage = manifest.damage.clone();
+    for lost in strays.manifest_copies().flat_map(|copy| damage_of_copy(disk, copy)) {
+        // A start that was killed has kept a copy of what is still damaged now.
+        if !damage.contains(&lost) {
+            damage.push(lost);
+        }
+    }
+    damage.extend(missing_logs(&manifest.contents, &strays));
     let next_log = manifest.contents.next_log().max(strays.next_log());
     let (contents, file) = manifest.settle(disk, path)?;
     notes.extend(strays.clear(&contents, is_damaged)?);
@@ -176,6 +184,16 @@ fn new_identity(path: &Path) -> Result<Identity, Error> {
 fn manifest_damage() -> Damage {
     let sequences = (Sequence::FIRST, Sequence::FIRST);
     Damage { file: FileKind::Manifest.file_name().to_owned(), from: ByteOffset::new(0), end: ByteOffset::new(0), sequences }
+}
+
+/// What is lost of a manifest that an earlier start made anew, by the copy it kept. A copy that cannot be read still says that there was
+/// damage, and stops no start.
+fn damage_of_copy(fs: &dyn FileSystem, copy: PathBuf) -> Vec<Damage> {
+    let len = || fs.open(&copy).and_then(|file| file.len()).unwrap_or(0);
+    match Loaded::read_at(fs, copy.clone(), FileKind::Manifest) {
+        Ok(loaded) => loaded.as_ref().map(Loaded::damage).unwrap_or_default(),
+        Err(_) => vec![Damage { end: ByteOffset::new(len()), ..manifest_damage() }],
+    }
 }
 
 /// The logs that are named and have no file.

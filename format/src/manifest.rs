@@ -46,7 +46,8 @@ pub struct Closed {
 /// Random bytes that a data directory keeps.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Renewed when sequences may be given out again: by a restore, or by a manifest that had to be made anew.
+    /// Renewed when sequences may be given out again: by a restore, by a manifest that had to be made anew, or because a log that answered
+    /// before its syncs did not end cleanly.
     pub epoch: [u8; 16],
     /// The key of hashes that must mean nothing outside this directory.
     pub secret: [u8; 16],
@@ -85,6 +86,18 @@ impl Manifest {
     /// The live logs, oldest first.
     pub fn logs(&self) -> impl Iterator<Item = &LiveLog> {
         self.contents.logs.values()
+    }
+
+    /// Begins a new epoch: sequences given out from now on have nothing to do with those before. The secret stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`PairedFile::append`].
+    pub fn begin_epoch(&mut self, epoch: [u8; 16]) -> Result<(), Error> {
+        let secret = self.identity().secret;
+        self.append(ManifestChange::Directory { epoch, secret })?;
+        self.contents.identity = Some(Identity { epoch, secret });
+        Ok(())
     }
 
     /// Names a log whose file is complete and synced, so that it may be appended to.

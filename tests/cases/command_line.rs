@@ -134,6 +134,20 @@ fn bad_lines_fail_the_command_and_spoil_no_good_one() {
     assert_eq!(daemon.count(&site, "good"), 2);
 }
 
+/// Each byte that is no UTF-8 is stored as nine.
+#[test]
+fn lines_that_take_more_room_stored_than_sent_are_imported() {
+    let daemon = Daemon::start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    let file = daemon.options().scratch().join("events.ndjson");
+    let (head, tail) = (br#"{"name":"wide","timestamp":"2026-03-01T00:00:00Z","url":"https://shop.example/?"#, b"\"}\n");
+    let line = [&head[..], &[0xff; 440][..], &tail[..]].concat();
+    fs::write(&file, line.repeat(3_700)).unwrap();
+    let ran = run_cli(&daemon, &["import", file.to_str().unwrap()]);
+    assert_eq!(cells(&ran.succeeded())[1], ["3700", "3700", "0", "0", "0"]);
+    assert_eq!(daemon.count(&site, "wide"), 3_700);
+}
+
 #[test]
 fn an_interrupted_import_says_what_it_has_done() {
     let daemon = Daemon::start();

@@ -185,3 +185,27 @@ fn an_old_log_that_was_removed_is_named_at_every_start() {
 fn the_newest_log_that_was_removed_is_named_at_every_start() {
     a_removed_log_is_named_at_every_start(|mut logs| logs.pop().unwrap());
 }
+
+/// The start that finds it writes the manifest anew, whole; the next ones know of it by the copy alone.
+#[test]
+fn a_damaged_manifest_is_named_at_every_start_until_its_copy_is_taken_away() {
+    let daemon = Daemon::start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    store_batch(&daemon, 0);
+    let mut options = daemon.kill();
+    let manifest = options.path().join("manifest.log");
+    let mut bytes = std::fs::read(&manifest).unwrap();
+    bytes[70] ^= 1;
+    std::fs::write(&manifest, bytes).unwrap();
+    for start in 0..3 {
+        let daemon = options.start();
+        assert_eq!(daemon.count(&site, NAME), EVENTS_PER_BATCH as u64, "the log says itself who it is at start {start}");
+        let lost = losses(&daemon, &site).unwrap_or_else(|| panic!("nothing is named at start {start}"));
+        let (file, range) = parse(&lost);
+        assert!(file == "manifest.log" && range.contains(&70), "{lost}");
+        assert_listed(&daemon, &lost);
+        options = daemon.kill();
+    }
+    std::fs::remove_dir_all(options.path().join("lost+found")).unwrap();
+    assert_undamaged(&options.start(), &site);
+}

@@ -36,6 +36,23 @@ fn an_interrupt_drains_too() {
     assert_eq!(daemon.wait().0.code(), Some(0));
 }
 
+/// Whether it was only killed or the power was cut, nobody can tell afterwards: what `--sync os` may lose is said either way.
+#[test]
+fn a_start_says_what_an_unclean_end_under_sync_os_may_have_lost() {
+    let options = Options::new().flag("--sync", "os");
+    let daemon = options.start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    assert_eq!(daemon.report(&Event::new("kept")).header("hitkeep-durable"), Some("no"));
+    let daemon = daemon.terminate().1.start();
+    assert!(!daemon.output().contains("epoch"), "a clean end loses nothing: {}", daemon.output());
+    assert_eq!(daemon.report(&Event::new("kept")).status, 202);
+    let daemon = daemon.kill().start();
+    assert!(daemon.output().contains("a new epoch begins"), "{}", daemon.output());
+    assert_eq!(daemon.count(&site, "kept"), 2, "the process was killed, the system was not");
+    assert_eq!(daemon.report(&Event::new("kept")).status, 202);
+    assert_eq!(daemon.count(&site, "kept"), 3);
+}
+
 #[test]
 fn a_second_daemon_on_the_directory_is_told_who_holds_it() {
     let daemon = Daemon::start();

@@ -24,7 +24,7 @@ const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 26, step_bytes: 40
 
 /// Of a log that never gets old.
 fn header(id: LogId, base_sequence: Sequence) -> LogHeader {
-    LogHeader { id, salt: [7; 16], epoch: [9; 16], base_sequence, created: UnixMicros::MAX, durable_len: 0 }
+    LogHeader { id, salt: [7; 16], epoch: [9; 16], base_sequence, created: UnixMicros::MAX, durable_len: 0, answers_before_sync: false }
 }
 
 fn record(id: Option<&'static str>) -> Record<'static> {

@@ -1,7 +1,7 @@
 //! The API below `/api/`: who calls, what is called, whether the caller may.
 //!
 //! A handler gets a [`Call`] whose token, permission and body are settled. Only requests without a valid identity are counted by the
-//! limiter: whoever has a token is known, and bounded by other means.
+//! limiter; those of one token are bounded in how many are under way at once.
 
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ pub(super) async fn call(connection: &Connection, path: &str, request: Request<I
     let (head, body) = request.into_parts();
     let query = head.uri.query().unwrap_or_default().to_owned();
     let Some(token) = token else { return Err(Error::Unauthorized) };
+    // The status above waits for nothing, so it takes no place, and can be had while the token has none left.
+    let _place = state.concurrency.enter(token.id).ok_or(Error::TooManyAtOnce)?;
     let call = Call { state, token: &token, now: instant::now(), query: &query, body: Bytes::new() };
 
     // Permission is checked before the body is read, and the body is read before the handler runs: handlers do neither.

@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
 
 use super::respond::{self, Answer};
+use crate::concurrency::MAX_PER_TOKEN;
 
 /// Why a request does not get what it asked for. The sentences are part of the wire contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Error {
         /// Whole seconds, at least 1.
         retry_after_seconds: u64,
     },
+    /// The token has as many requests under way as it may have.
+    TooManyAtOnce,
     /// The queue of the appender is full.
     QueueFull,
     /// There is no space for more events.
@@ -48,6 +51,12 @@ pub(crate) const NOT_FOUND: Error = Error::NotFound("Not found");
 
 /// The refusal of every body that does not parse or has fields of the wrong type.
 pub(crate) const BAD_BODY: Error = Error::Invalid("Bad request body");
+
+/// Most requests end within a second.
+const PLACE_RETRY_SECONDS: u64 = 1;
+
+// The sentence of `TooManyAtOnce` names the bound.
+const _: () = assert!(MAX_PER_TOKEN == 16);
 
 /// A full queue is empty again after a few syncs.
 const QUEUE_RETRY_SECONDS: u64 = 1;
@@ -69,6 +78,9 @@ impl Error {
             Error::Conflict(sentence) => (StatusCode::CONFLICT, sentence, None),
             Error::TooManyRequests { retry_after_seconds } => {
                 (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", Some(retry_after_seconds))
+            }
+            Error::TooManyAtOnce => {
+                (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests: at most 16 of one token at once", Some(PLACE_RETRY_SECONDS))
             }
             Error::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "Service busy", Some(QUEUE_RETRY_SECONDS)),
             Error::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "Insufficient storage", Some(DISK_RETRY_SECONDS)),

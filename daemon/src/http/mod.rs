@@ -48,6 +48,7 @@ mod wake;
 use crate::appender::Appender;
 use crate::catalog::Catalog;
 use crate::client_ip::ClientIp;
+use crate::concurrency::Concurrency;
 use crate::config::Config;
 use crate::health::Health;
 use crate::limiter::Limiter;
@@ -85,6 +86,8 @@ pub(crate) struct State {
     pub(crate) ingest_limiter: Limiter,
     /// Requests to `/api` without a valid identity, by client address.
     pub(crate) api_limiter: Limiter,
+    /// Requests to `/api` with a valid identity that are under way, by token.
+    pub(crate) concurrency: Concurrency,
     /// Who a request comes from.
     pub(crate) client_ip: ClientIp,
     /// Keys the hashes that are stored in place of page ids: the data directory's own.
@@ -108,6 +111,7 @@ impl State {
         State {
             ingest_limiter: Limiter::new(config.ingest_rate, config.ingest_burst, crate::limiter::INGEST_SOURCES),
             api_limiter: Limiter::new(config.api_rate, config.api_burst, crate::limiter::API_SOURCES),
+            concurrency: Concurrency::default(),
             client_ip: ClientIp::new(config.trusted_proxies.clone(), config.client_ip_header.clone()),
             path_prefix: config.public_url.path().trim_end_matches('/').to_owned(),
             ticks: AtomicU32::new(1),
@@ -244,11 +248,12 @@ impl Drop for Entry {
     }
 }
 
-/// Counts the seconds and closes connections whose client keeps them waiting.
+/// Counts the seconds, for whatever is done once in each, and closes connections whose client keeps them waiting.
 async fn watch(connections: Arc<Connections>, state: Arc<State>) {
     loop {
         sleep(TICK).await;
         let tick = state.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+        state.client_ip.look_again();
         connections.for_each(|open| {
             if open.connection.is_stalled(tick) {
                 open.task.abort();

@@ -97,8 +97,9 @@ fn a_start_beside_a_damaged_manifest_can_be_cut_at_any_call() {
     fs.install(&path, &manifest);
     let damaged = fs.kill();
     let undisturbed = damaged.kill();
-    let expected: Vec<_> = open_on(&undisturbed).unwrap().manifest.logs().cloned().collect();
-    assert_eq!(expected.len(), 4);
+    let first = open_on(&undisturbed).unwrap();
+    let expected: Vec<_> = first.manifest.logs().cloned().collect();
+    assert_eq!((expected.len(), first.damage.len()), (4, 1));
     let calls = undisturbed.calls(None) - damaged.calls(None);
     for (nth, kind) in (0..calls).flat_map(|nth| [FaultKind::PowerCut, FaultKind::Io, FaultKind::Full].map(|kind| (nth, kind))) {
         let fs = damaged.kill();
@@ -108,6 +109,7 @@ fn a_start_beside_a_damaged_manifest_can_be_cut_at_any_call() {
         for state in [fs.kill(), fs.crash(&mut |_| 0), fs.crash(&mut |_| 1), fs.crash(&mut |n| dice.below(n))] {
             let opened = open_on(&state).unwrap();
             assert!(opened.manifest.logs().eq(&expected), "call {nth} {kind:?}");
+            assert_eq!(opened.damage, first.damage, "call {nth} {kind:?}: named once, by file or copy");
             let copies =
                 opened.lost_and_found.iter().filter(|name| state.live(&data().join("lost+found").join(name)).as_ref() == Some(&manifest));
             assert_eq!((copies.count(), opened.lost_and_found.len()), (1, 1), "call {nth} {kind:?}");

@@ -28,6 +28,7 @@ pub(super) fn create_log(opened: &mut Opened, base: u64) -> Result<LogHeader, Er
         base_sequence: Sequence::new(base),
         created: UnixMicros::EPOCH,
         durable_len: 512,
+        answers_before_sync: false,
     };
     LogWriter::create(&**opened.directory.fs(), &opened.directory.logs_path(), header.clone(), OPTIONS)?;
     opened.manifest.log_created(&header)?;
@@ -85,7 +86,7 @@ fn judge_and_reopen(sample: &(MemFs, Vec<LiveLog>), manifest: &[u8], reopen: boo
     }
     if reopen && !opened.damage.is_empty() {
         let again = open_on(&fs.crash(&mut |_| 0)).unwrap();
-        assert!(again.damage.is_empty() && again.lost_and_found == opened.lost_and_found, "said once, and kept");
+        assert_eq!((&again.damage, &again.lost_and_found), (&opened.damage, &opened.lost_and_found), "said again, and kept");
         assert!(again.manifest.logs().eq(opened.manifest.logs()));
         assert_eq!(again.manifest.identity(), opened.manifest.identity());
     }
@@ -109,7 +110,7 @@ fn every_flipped_bit_of_a_manifest_keeps_every_log() {
                 let mut named = 0;
                 for bit in half {
                     manifest[bit / 8] ^= 1 << (bit % 8);
-                    // One bit of each byte is enough to see that the second start is quiet.
+                    // One bit of each byte is enough to see that the second start says the same.
                     named += usize::from(!judge_and_reopen(&sample, &manifest, bit % 8 == 0).damage.is_empty());
                     manifest[bit / 8] ^= 1 << (bit % 8);
                 }
@@ -164,6 +165,31 @@ fn a_manifest_that_is_gone_is_made_anew_and_named() {
     assert!(opened.manifest.logs().map(|log| &log.header).eq(logs.iter().map(|log| &log.header)));
     assert_ne!(opened.manifest.identity(), &before, "a new epoch: ends are forgotten");
     assert!(open_on(&fs.crash(&mut |_| 0)).unwrap().damage.is_empty());
+}
+
+/// The new manifest is whole: only the copy knows that some of the old one is gone.
+#[test]
+fn what_is_lost_of_a_manifest_is_named_until_its_copy_is_taken_away() {
+    let (fs, logs) = sample();
+    let mut manifest = fs.live(&manifest_path()).unwrap();
+    manifest[70] ^= 1;
+    fs.install(&manifest_path(), &manifest);
+    let first = open_on(&fs).unwrap();
+    let [lost] = &first.damage[..] else { panic!("{:?}", first.damage) };
+    assert_eq!((lost.file.as_str(), lost.from.value()), ("manifest.log", 64));
+    let lost_path = data().join("lost+found");
+    fs.install(&lost_path.join("manifest.log.notes"), b"not a copy");
+    for _ in 0..2 {
+        assert_eq!(open_on(&fs).unwrap().damage, first.damage);
+    }
+    fs.remove(&data().join("logs").join(logs[4].header.id.file_name())).unwrap();
+    assert_eq!(open_on(&fs).unwrap().damage.len(), 2, "beside what else is lost");
+    fs.install(&lost_path.join("manifest.log.0123abcd"), b"no manifest");
+    let ends: Vec<u64> = open_on(&fs).unwrap().damage.iter().map(|lost| lost.end.value()).collect();
+    assert!(ends.len() == 3 && ends.contains(&11), "a copy that cannot be read is lost as a whole: {ends:?}");
+    fs.remove(&lost_path.join("manifest.log.0123abcd")).unwrap();
+    fs.remove(&lost_path.join(&first.lost_and_found[0])).unwrap();
+    assert_eq!(open_on(&fs).unwrap().damage.len(), 1);
 }
 
 #[test]
@@ -233,6 +259,8 @@ fn random_damage_of_real_files_is_named_or_harmless() {
         for (path, bytes) in &undamaged {
             std::fs::write(path, bytes).unwrap();
         }
+        // What earlier cases lost is named as long as its copy is there.
+        let _ = std::fs::remove_dir_all(path.join("lost+found"));
         let (hit, mut bytes) = undamaged[dice.below(2) as usize].clone();
         match dice.below(4) {
             0 => bytes.truncate(dice.below(bytes.len() as u64) as usize),
@@ -303,6 +331,7 @@ fn header(id: u64) -> Vec<u8> {
         base_sequence: Sequence::new(id),
         created: UnixMicros::EPOCH,
         durable_len: 512,
+        answers_before_sync: false,
     };
     header.encode().to_vec()
 }

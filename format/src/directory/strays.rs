@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::fs::{FileSystem, read_exact_at, write_all_at};
 use crate::log::{HEADER_LEN_BYTES, LogHeader};
 use crate::manifest::contents::Contents;
+use crate::paired::FileKind;
 use crate::units::LogId;
 
 use super::LOST_AND_FOUND;
@@ -70,6 +71,16 @@ impl<'a> Strays<'a> {
             headers.extend(LogHeader::decode(&bytes).ok().filter(|header| header.id == id));
         }
         Ok(headers)
+    }
+
+    /// The copies that [`Strays::keep_copy`] made of damaged manifests at earlier starts.
+    pub(super) fn manifest_copies(&self) -> impl Iterator<Item = PathBuf> {
+        let is_checksum = |suffix: &str| suffix.len() == 8 && suffix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_copy = move |name: &&String| {
+            let suffix = name.strip_prefix(FileKind::Manifest.file_name()).and_then(|suffix| suffix.strip_prefix('.'));
+            suffix.is_some_and(is_checksum)
+        };
+        self.lost.iter().filter(is_copy).map(|name| self.lost_path.join(name))
     }
 
     /// Copies a damaged file to `lost+found/`, under a name that follows from its content, so that a second try makes no second copy.

@@ -175,6 +175,7 @@ proptest! {
             base_sequence: Sequence::FIRST,
             created: UnixMicros::EPOCH,
             durable_len: 4096,
+            answers_before_sync: false,
         };
         let log = LogWriter::create(&fs, Path::new(DIR), header.clone(), OPTIONS).unwrap();
         let mut run = Run { fs, header, log: Some(log), model: Model::default() };

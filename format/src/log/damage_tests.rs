@@ -76,6 +76,7 @@ fn empty_log(capacity_bytes: u64) -> (MemFs, LogHeader, LogWriter) {
         base_sequence: Sequence::new(100),
         created: UnixMicros::EPOCH,
         durable_len: 4096,
+        answers_before_sync: false,
     };
     let options = LogOptions { capacity_bytes, step_bytes: 4096 };
     let log = LogWriter::create(&fs, Path::new(DIR), header.clone(), options).unwrap();

@@ -56,6 +56,7 @@ impl Sample {
             base_sequence: Sequence::new(FIRST),
             created: UnixMicros::EPOCH,
             durable_len: OPTIONS.step_bytes,
+            answers_before_sync: false,
         };
         let mut log = LogWriter::create(&RealFs, dir, header.clone(), OPTIONS).unwrap();
         let mut batches: Vec<Batch> = Vec::new();

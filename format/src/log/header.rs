@@ -19,8 +19,11 @@ const ID_END: usize = EPOCH_END + 8;
 const BASE_END: usize = ID_END + 8;
 const CREATED_END: usize = BASE_END + 8;
 const DURABLE_LEN_END: usize = CREATED_END + 8;
+const FLAGS_END: usize = DURABLE_LEN_END + 1;
 const CRC_AT: usize = HEADER_LEN_BYTES - 4;
-const _: () = assert!(DURABLE_LEN_END <= CRC_AT);
+const _: () = assert!(FLAGS_END <= CRC_AT);
+
+const FLAG_ANSWERS_BEFORE_SYNC: u8 = 1;
 
 /// Who a log is. The manifest repeats it, so that damage in these bytes costs nothing but them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct LogHeader {
     pub created: UnixMicros,
     /// The length that the file was synced with before anything was appended, in bytes.
     pub durable_len: u64,
+    /// Whether its records are answered for before they are synced. If it does not end cleanly, sequences that it gave out may be gone.
+    pub answers_before_sync: bool,
 }
 
 impl LogHeader {
@@ -51,6 +56,7 @@ impl LogHeader {
         bytes[ID_END..BASE_END].copy_from_slice(&self.base_sequence.value().to_le_bytes());
         bytes[BASE_END..CREATED_END].copy_from_slice(&self.created.micros().to_le_bytes());
         bytes[CREATED_END..DURABLE_LEN_END].copy_from_slice(&self.durable_len.to_le_bytes());
+        bytes[DURABLE_LEN_END] = if self.answers_before_sync { FLAG_ANSWERS_BEFORE_SYNC } else { 0 };
         let crc = checksum::plain(&bytes[..CRC_AT]);
         bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -73,6 +79,9 @@ impl LogHeader {
         if found != VERSION {
             return Err(Corruption::Version { found, known: VERSION });
         }
+        if bytes[DURABLE_LEN_END] & !FLAG_ANSWERS_BEFORE_SYNC != 0 {
+            return Err(Corruption::Header);
+        }
         Ok(LogHeader {
             salt: field(bytes, RESERVED_END),
             epoch: field(bytes, SALT_END),
@@ -80,6 +89,7 @@ impl LogHeader {
             base_sequence: Sequence::new(u64::from_le_bytes(field(bytes, ID_END))),
             created: UnixMicros::new(i64::from_le_bytes(field(bytes, BASE_END))).ok_or(Corruption::Header)?,
             durable_len: u64::from_le_bytes(field(bytes, CREATED_END)),
+            answers_before_sync: bytes[DURABLE_LEN_END] == FLAG_ANSWERS_BEFORE_SYNC,
         })
     }
 
@@ -108,6 +118,7 @@ mod tests {
             base_sequence: Sequence::new(1001),
             created: UnixMicros::new(1_772_325_000_123_456).unwrap(),
             durable_len: 1 << 20,
+            answers_before_sync: false,
         }
     }
 
@@ -123,6 +134,19 @@ mod tests {
         golden.extend([0xe2, 0x18, 0xfd, 0xf1]);
         assert_eq!(header().encode().to_vec(), golden);
         assert_eq!(LogHeader::decode(&golden.try_into().unwrap()).unwrap(), header());
+    }
+
+    #[test]
+    fn golden_bytes_of_a_header_that_answers_before_syncs() {
+        let header = LogHeader { answers_before_sync: true, ..header() };
+        let bytes = header.encode();
+        assert_eq!(bytes[80..], [&[1][..], &[0; 43], &[0x80, 0x20, 0xd5, 0xdb]].concat());
+        assert_eq!(LogHeader::decode(&bytes).unwrap(), header);
+        let mut unknown = bytes;
+        unknown[80] = 2;
+        let crc = checksum::plain(&unknown[..CRC_AT]);
+        unknown[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+        assert!(matches!(LogHeader::decode(&unknown), Err(Corruption::Header)));
     }
 
     #[test]

@@ -63,7 +63,9 @@ pub struct Recovered {
     pub damage: Vec<Damage>,
     /// Bytes of a torn tail, up to the last that is not zero.
     pub torn_bytes: u64,
-    /// Whether the log ends in a `clean` commit frame: nothing needs repair.
+    /// Whether the log ends in a `clean` commit frame: the daemon had drained.
+    pub drained: bool,
+    /// Whether it did, and the file has the length that the frame names: nothing needs repair.
     pub clean: bool,
     /// The file's length.
     pub len_bytes: u64,
@@ -98,6 +100,7 @@ pub fn recover(file: &dyn File, header: &LogHeader, closed: Option<ClosedEnd>, v
             rows: 0,
             damage: Vec::new(),
             torn_bytes: 0,
+            drained: false,
             clean: false,
             len_bytes,
             last_written: None,
@@ -241,7 +244,7 @@ impl Walk<'_> {
             _ => recovered.whole.push((commit.batch_start, end)),
         }
         recovered.end = ByteOffset::new(end);
-        recovered.clean = commit.clean;
+        recovered.drained = commit.clean;
         recovered.last_written = recovered.last_written.max(Some(commit.written));
         self.durable_len = commit.durable_len;
     }
@@ -252,9 +255,9 @@ impl Walk<'_> {
         let is_cut = self.recovered.len_bytes < self.durable_len;
         let lost_end = if is_cut { proven_end.max(self.durable_len) } else { proven_end };
         self.recovered.torn_bytes = self.last_nonzero_end()?.saturating_sub(end.max(lost_end));
+        self.recovered.drained &= self.recovered.torn_bytes == 0 && self.recovered.damage.is_empty() && end >= lost_end;
         // A length that no commit frame names may come from a step whose sync failed: the disk need not have it.
-        let is_as_left = self.recovered.len_bytes == self.durable_len && self.recovered.torn_bytes == 0;
-        self.recovered.clean &= is_as_left && self.recovered.damage.is_empty() && end >= lost_end;
+        self.recovered.clean = self.recovered.drained && self.recovered.len_bytes == self.durable_len;
         if end < lost_end {
             // How many records were lost is unknown; no frame is shorter than its header, and no sequence is given out twice.
             let at_most = (lost_end - end) / frame::HEADER_LEN_BYTES as u64;

@@ -20,7 +20,7 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_PAYLOAD_BYTES>> = bi
 /// What happened, in raw numbers.
 #[derive(Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub(super) enum ManifestChange {
-    /// The directory got its random bytes, or new ones.
+    /// The directory got its random bytes, or others: a new epoch.
     Directory { epoch: [u8; 16], secret: [u8; 16] },
     /// A log may be appended to: a copy of its header, with identity, base sequence and salt.
     LogCreated { header: [u8; HEADER_LEN_BYTES] },

@@ -88,7 +88,15 @@ impl Loaded {
     /// [`Error::Corrupt`] if the header is damaged or of another version: nothing in the file can be verified then. [`Error::TooLarge`];
     /// [`Error::Io`]. Damage behind the header is not an error but part of the answer.
     pub fn read(fs: &dyn FileSystem, dir: &Path, kind: FileKind) -> Result<Option<Loaded>, Error> {
-        let path = dir.join(kind.file_name());
+        Loaded::read_at(fs, dir.join(kind.file_name()), kind)
+    }
+
+    /// Reads a file of this kind wherever it is: [`Loaded::read`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn read_at(fs: &dyn FileSystem, path: PathBuf, kind: FileKind) -> Result<Option<Loaded>, Error> {
         let file = match fs.open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => result.map_err(Error::io("open", &path))?,

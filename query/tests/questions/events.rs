@@ -71,6 +71,7 @@ impl Log {
             base_sequence: Sequence::new(base_sequence),
             created: UnixMicros::EPOCH,
             durable_len: 0,
+            answers_before_sync: false,
         };
         let writer = LogWriter::create(&fs, dir, header, LogOptions { capacity_bytes: 64 << 20, step_bytes: 1 << 16 }).unwrap();
         let (active, index) = ActiveWriter::new(Arc::clone(writer.reader()));

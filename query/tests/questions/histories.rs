@@ -119,7 +119,15 @@ impl Store {
     fn create(fs: &MemFs, opened: &mut Opened, base_sequence: Sequence) -> Result<LogWriter, Error> {
         let id = opened.manifest.next_log();
         let epoch = opened.manifest.identity().epoch;
-        let header = LogHeader { id, salt: [id.value() as u8; 16], epoch, base_sequence, created: UnixMicros::EPOCH, durable_len: 0 };
+        let header = LogHeader {
+            id,
+            salt: [id.value() as u8; 16],
+            epoch,
+            base_sequence,
+            created: UnixMicros::EPOCH,
+            durable_len: 0,
+            answers_before_sync: false,
+        };
         let writer = LogWriter::create(fs, &opened.directory.logs_path(), header, OPTIONS)?;
         opened.manifest.log_created(writer.header())?;
         Ok(writer)

@@ -137,6 +137,14 @@ impl Body {
         self.numbers.push(number);
     }
 
+    /// Takes the second half of the lines away, or returns `None` if there is only one.
+    pub(super) fn split_off(&mut self) -> Option<Body> {
+        let kept = self.numbers.len() / 2;
+        let last = kept.checked_sub(1)?;
+        let (end, _) = self.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(last)?;
+        Some(Body { bytes: self.bytes.split_off(end + 1), numbers: self.numbers.split_off(kept), too_long: Vec::new() })
+    }
+
     fn is_empty(&self) -> bool {
         self.numbers.is_empty() && self.too_long.is_empty()
     }
@@ -222,6 +230,16 @@ mod tests {
         let bodies = bodies(&b"a\n0123456789a\n0123456789\r\n01234567890123456789\nb"[..], SMALL);
         assert_eq!(read(&bodies).iter().filter(|(_, line)| line.is_none()).map(|(number, _)| *number).collect::<Vec<_>>(), [2, 4]);
         assert_eq!(read(&bodies).len(), 5);
+    }
+
+    #[test]
+    fn a_body_splits_between_lines_until_one_is_left() {
+        let mut first = bodies(&b"a\n\nbb\n0123456789a\nccc"[..], SMALL).remove(0);
+        let mut second = first.split_off().unwrap();
+        assert_eq!((&first.bytes[..], &first.numbers[..], &first.too_long[..]), (&b"a\n"[..], &[1][..], &[4][..]));
+        assert_eq!((&second.bytes[..], &second.numbers[..], &second.too_long[..]), (&b"bb\nccc\n"[..], &[3, 5][..], &[][..]));
+        assert_eq!(first.split_off(), None);
+        assert_eq!(second.split_off().unwrap().bytes, b"ccc\n");
     }
 
     #[test]

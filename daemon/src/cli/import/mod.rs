@@ -38,6 +38,9 @@ use summary::{Summary, Verdict};
 /// How many requests are under way at once.
 const SENDERS: usize = 2;
 
+/// The status of a body that is over a limit of the endpoint.
+const TOO_LARGE: u16 = 413;
+
 /// How soon Ctrl-C is seen.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -87,8 +90,14 @@ struct Shared {
     client: Client,
     site: Option<String>,
     stopped: Arc<AtomicBool>,
-    /// Bodies that were begun and not yet reported.
+    /// Senders that have begun a body, or are about to, and have not yet reported all of it.
     under_way: AtomicUsize,
+}
+
+impl Shared {
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
 }
 
 /// What a sender reports.
@@ -161,35 +170,58 @@ fn send_bodies(shared: &Shared, reports: &mpsc::SyncSender<Report>) {
     loop {
         let next = shared.source.lock().unwrap_or_else(PoisonError::into_inner).next();
         shared.under_way.fetch_add(1, Ordering::SeqCst);
-        let report = match next {
-            _ if shared.stopped.load(Ordering::SeqCst) => None,
-            Ok(None) => None,
-            Ok(Some(piece)) => Some(answered(shared, piece, reports)),
-            Err(error) => Some(Report::Failed(error)),
+        let outcome = match next {
+            Ok(Some(piece)) => send_piece(shared, piece, reports),
+            Ok(None) => Ok(false),
+            Err(_) if shared.is_stopped() => Ok(false),
+            Err(error) => Err(error),
         };
-        if matches!(report, Some(Report::Failed(_))) {
+        let goes_on = outcome.unwrap_or_else(|error| {
             shared.stopped.store(true, Ordering::SeqCst);
-        }
-        let goes_on = matches!(report, Some(Report::Answered(..)));
-        let told = report.is_none_or(|report| reports.send(report).is_ok());
+            let _ = reports.send(Report::Failed(error));
+            false
+        });
         shared.under_way.fetch_sub(1, Ordering::SeqCst);
-        if !goes_on || !told {
+        if !goes_on {
             return;
         }
     }
 }
 
-fn answered(shared: &Shared, piece: Piece, reports: &mpsc::SyncSender<Report>) -> Report {
+/// Sends one body and reports what became of it; whether to go on with another.
+///
+/// A body whose events take more room than the daemon gives to one request is sent in halves; a line that is too large alone is rejected.
+fn send_piece(shared: &Shared, piece: Piece, reports: &mpsc::SyncSender<Report>) -> Result<bool, Error> {
+    let mut waiting = vec![piece];
+    while let Some(mut piece) = waiting.pop() {
+        if shared.is_stopped() {
+            return Ok(false);
+        }
+        let verdict = match answered(shared, &piece, reports) {
+            Err(Error::Refused { status: TOO_LARGE, message }) => match piece.split_off() {
+                Some(rest) => {
+                    waiting.extend([rest, piece]);
+                    continue;
+                }
+                None => Verdict::rejected_line(message),
+            },
+            verdict => verdict?,
+        };
+        if reports.send(Report::Answered(Box::new(piece), verdict)).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn answered(shared: &Shared, piece: &Piece, reports: &mpsc::SyncSender<Report>) -> Result<Verdict, Error> {
     if piece.body.numbers.is_empty() {
-        return Report::Answered(Box::new(piece), Verdict::default());
+        return Ok(Verdict::default());
     }
     let waiting = |error: &Error| {
         let _ = reports.try_send(Report::Waiting(format!("waiting: {error}")));
     };
-    match send::send(&shared.client, shared.site.as_deref(), &piece.body.bytes, &shared.stopped, waiting) {
-        Ok(verdict) => Report::Answered(Box::new(piece), verdict),
-        Err(error) => Report::Failed(error),
-    }
+    send::send(&shared.client, shared.site.as_deref(), &piece.body.bytes, &shared.stopped, waiting)
 }
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ pub(super) struct Piece {
     pub(super) read_bytes: u64,
 }
 
+impl Piece {
+    /// Takes the second half of the lines away, or returns `None` if there is only one.
+    pub(super) fn split_off(&mut self) -> Option<Piece> {
+        let body = self.body.split_off()?;
+        Some(Piece { body, file: self.file.clone(), read_bytes: self.read_bytes })
+    }
+}
+
 impl Source {
     /// Looks at every file before any is read.
     ///

@@ -39,6 +39,14 @@ struct LineError {
     error: String,
 }
 
+impl Verdict {
+    /// The verdict on a body of one line that was refused with `message`.
+    pub(super) fn rejected_line(message: String) -> Verdict {
+        let error = LineError { line: 1, field: "line".to_owned(), error: message };
+        Verdict { received: 1, rejected: 1, errors: vec![error], ..Verdict::default() }
+    }
+}
+
 /// The verdicts on all bodies that were answered.
 #[derive(Debug, Default)]
 pub(super) struct Summary {

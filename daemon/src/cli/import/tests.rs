@@ -95,6 +95,26 @@ fn a_rejected_line_is_named_and_fails_the_command_but_not_the_import() {
     assert_eq!(summary["errors"], json!([{"file": file, "line": 3, "field": "name", "error": "name is required"}]));
 }
 
+/// Text that has to be escaped takes more room stored than sent, so a body within the limits of the sender can be over those of the store.
+#[test]
+fn a_body_that_is_too_large_is_sent_in_halves_and_a_line_that_is_too_large_alone_is_rejected() {
+    let lines: Vec<String> = (1..=100).map(|number| if number == 42 { "large".to_owned() } else { format!("line-{number}") }).collect();
+    let import = Import::of(&[&format!("\n{}\n", lines.join("\n"))]);
+    let stub = daemon(|asked| {
+        let is_large = asked.body.lines().count() > 30 || asked.body.contains("large");
+        if is_large { (413, "", "Request body too large\n".to_owned()) } else { stored(asked) }
+    });
+    let (result, summary) = import.run(&stub);
+    assert!(!result.unwrap());
+    let counts = ["received", "stored", "rejected", "complete"].map(|name| summary[name].clone());
+    assert_eq!(counts, [json!(100), json!(99), json!(1), json!(true)]);
+    let file = import.directory.path().join("0.ndjson");
+    assert_eq!(summary["errors"], json!([{"file": file, "line": 43, "field": "line", "error": "Request body too large"}]));
+    let bodies = stub.asked().into_iter().filter(|asked| asked.body.lines().count() <= 30 && !asked.body.contains("large"));
+    let taken: Vec<String> = bodies.flat_map(|asked| asked.body.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert_eq!(taken, lines.iter().filter(|line| *line != "large").cloned().collect::<Vec<_>>(), "each line once, in order");
+}
+
 #[test]
 fn a_busy_daemon_and_a_lost_connection_are_tried_again() {
     let import = Import::of(&["a\nb\n"]);
@@ -147,4 +167,25 @@ fn after_a_stop_no_body_is_begun_and_those_under_way_are_counted() {
     let bodies = stub.asked().len();
     assert!(bodies <= SENDERS + 1, "{bodies} bodies were begun");
     assert_eq!(summary.received() as usize, bodies * lines::MAX_LINES);
+}
+
+#[test]
+fn after_a_stop_no_half_is_begun() {
+    let import = Import::of(&[&"line\n".repeat(8)]);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stopped);
+    let stub = daemon(move |asked| match asked.body.lines().count() {
+        8 => (413, "", "Request body too large\n".to_owned()),
+        _ => {
+            seen.store(true, Ordering::SeqCst);
+            stored(asked)
+        }
+    });
+    let flags = ClientFlags { url: Some(stub.url.clone()), ..ClientFlags::default() };
+    let client = Client::new(&flags, &[("HITKEEP_TOKEN".into(), "t".into())].into_iter().collect()).unwrap();
+    let source = Source::new(&import.files).unwrap();
+    let progress = Progress::new(None, false, Instant::now());
+    let (summary, failure) = send_all(source, client, None, &stopped, &progress);
+    assert!(matches!(failure, Some(Error::Interrupted)));
+    assert_eq!((summary.received(), stub.asked().len()), (4, 2));
 }
