@@ -65,7 +65,16 @@ fn single_events(seconds: u64) {
         }
     }
     let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
-    println!("\ndaemon / bare: {:.1} %, over {} rotations", 100.0 * mean(&rates[1]) / mean(&rates[0]), rotations());
+    let mut of_rounds: Vec<f64> = rates[1].iter().zip(&rates[0]).map(|(daemon, bare)| 100.0 * daemon / bare).collect();
+    of_rounds.sort_by(f64::total_cmp);
+    println!(
+        "\ndaemon / bare: {:.1} %, over {} rotations; the rounds' median {:.1} %, from {:.1} to {:.1} %",
+        100.0 * mean(&rates[1]) / mean(&rates[0]),
+        rotations(),
+        of_rounds[of_rounds.len() / 2],
+        of_rounds[0],
+        of_rounds[of_rounds.len() - 1],
+    );
 }
 
 fn show(name: &str, run: &Run, memory_kb: u64) {
