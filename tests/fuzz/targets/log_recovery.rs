@@ -49,6 +49,7 @@ fn cook(recipe: &mut Recipe<'_>) -> (LogHeader, Vec<u8>) {
         base_sequence: Sequence::new(u64::from(recipe.byte())),
         created: UnixMicros::MIN,
         durable_len: u64::from(recipe.byte()) * 64,
+        answers_before_sync: false,
     };
     let checksum = header.checksum();
     let mut file = header.encode().to_vec();
