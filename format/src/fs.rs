@@ -260,7 +260,7 @@ impl File for RealFile {
     }
 
     fn map(self: Arc<Self>, capacity: u64) -> io::Result<Map> {
-        Map::mapped(&self.0, capacity)
+        Ok(Map::mapped(&self.0, capacity)?.unwrap_or_else(|| Map::copied(self)))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod checksum;
 pub mod column;
 pub mod directory;
 pub mod error;
+mod fault;
 pub mod frame;
 pub mod fs;
 pub mod lock;

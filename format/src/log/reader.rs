@@ -1,5 +1,6 @@
 //! Reading records of a log, below its watermark.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,8 +50,18 @@ impl LogReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the frame does not verify, or does not lie below the watermark; [`Error::Io`] if it cannot be read.
+    /// [`Error::Corrupt`] if the frame does not verify, or does not lie below the watermark; [`Error::Io`] if it cannot be read, or
+    /// if any page of the log could not be: something else cut the file, or the disk lost a sector.
     pub fn record<'b>(&'b self, offset: ByteOffset, scratch: &'b mut Vec<u8>) -> Result<Record<'b>, Error> {
+        let record = self.read_record(offset, scratch);
+        // After reading: what could not be read are zeros, and then whatever was made of them does not count.
+        if self.map.is_poisoned() {
+            return Err(Error::io("read", &self.path)(io::Error::other("a page of its mapping cannot be read")));
+        }
+        record
+    }
+
+    fn read_record<'b>(&'b self, offset: ByteOffset, scratch: &'b mut Vec<u8>) -> Result<Record<'b>, Error> {
         let corrupt = |source: Corruption| Error::Corrupt { path: self.path.clone(), offset, source };
         let end = self.watermark.committed_end().value();
         let below = |len: usize| offset.value().checked_add(len as u64).is_some_and(|frame_end| frame_end <= end);
@@ -69,5 +80,40 @@ impl LogReader {
             return Err(corrupt(Corruption::FrameKind(frame.kind)));
         }
         Record::decode(frame.payload).map_err(|error| corrupt(error.into()))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crate::fs::RealFs;
+    use crate::log::{LogOptions, LogWriter};
+    use crate::record::{Kind, Source};
+    use crate::units::{Sequence, SiteId, UnixMicros};
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_something_else_cut_is_an_error_and_no_signal() {
+        let dir = tempfile::tempdir().unwrap();
+        let (id, base_sequence, created) = (LogId::FIRST, Sequence::FIRST, UnixMicros::EPOCH);
+        let header = LogHeader { id, salt: [1; 16], epoch: [2; 16], base_sequence, created, durable_len: 0, answers_before_sync: false };
+        let options = LogOptions { capacity_bytes: 1 << 20, step_bytes: 16 * 1024 };
+        let mut log = LogWriter::create(&RealFs, dir.path(), header, options).unwrap();
+        let mut payload = Vec::new();
+        let record = Record { name: "signup", ..Record::new(Kind::Event, Source::Server, SiteId::new([3; 16]), created, created) };
+        record.encode(&mut payload).unwrap();
+        log.push(&payload);
+        let end = log.append(created).unwrap().end;
+        let reader = Arc::clone(log.reader());
+        reader.watermark().publish(1, end);
+
+        let first = ByteOffset::new(crate::log::HEADER_LEN_BYTES as u64);
+        assert_eq!(reader.record(first, &mut Vec::new()).unwrap().name, "signup");
+        std::fs::OpenOptions::new().write(true).open(reader.path()).unwrap().set_len(0).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(reader.record(first, &mut Vec::new()).unwrap_err(), Error::Io { operation: "read", .. }));
+        }
     }
 }
