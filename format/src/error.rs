@@ -140,6 +140,24 @@ pub enum Corruption {
         /// Which frame.
         what: &'static str,
     },
+    /// A segment does not end in its trailer: it was never committed, or it was cut or damaged there.
+    #[error("trailer is missing or damaged")]
+    Trailer,
+    /// The checksum of a segment's footer does not match, or it names what cannot be.
+    #[error("footer is damaged")]
+    Footer,
+    /// The checksum of a block of a segment does not match.
+    #[error("checksum of a block of {what} does not match")]
+    Block {
+        /// What the block holds.
+        what: &'static str,
+    },
+    /// A block of a segment verifies and cannot be decoded: a bug, or a file made by hand.
+    #[error("a block of {what} verifies and cannot be decoded")]
+    Undecodable {
+        /// What the block holds.
+        what: &'static str,
+    },
 }
 
 /// A range of a file that is lost, and what was in it.

@@ -55,46 +55,60 @@ impl Ordinal {
     }
 }
 
-/// Identity of a log; given out by the manifest, increasing, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LogId(u64);
+/// Gives the identity of a kind of file: a number that is also the file's name.
+macro_rules! file_id {
+    ($(#[$doc:meta])* $name:ident, $suffix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
 
-impl LogId {
-    /// What the first log of a data directory gets.
-    pub const FIRST: LogId = LogId(1);
+        impl $name {
+            /// What the first of a data directory gets.
+            pub const FIRST: $name = $name(1);
 
-    /// The identity with this number.
-    pub const fn new(value: u64) -> LogId {
-        LogId(value)
-    }
+            /// The identity with this number.
+            pub const fn new(value: u64) -> $name {
+                $name(value)
+            }
 
-    /// The number, as it stands in headers and the manifest.
-    pub const fn value(self) -> u64 {
-        self.0
-    }
+            /// The number, as it stands in headers and the manifest.
+            pub const fn value(self) -> u64 {
+                self.0
+            }
 
-    /// The identity that is given out after this one.
-    pub fn next(self) -> LogId {
-        LogId(self.0 + 1)
-    }
+            /// The identity that is given out after this one.
+            pub fn next(self) -> $name {
+                $name(self.0 + 1)
+            }
 
-    /// The file name in `logs/`: sixteen hexadecimal digits and `.log`.
-    pub fn file_name(self) -> String {
-        format!("{self}.log")
-    }
+            #[doc = concat!("The file name in its folder: sixteen hexadecimal digits and `", $suffix, "`.")]
+            pub fn file_name(self) -> String {
+                format!(concat!("{}", $suffix), self)
+            }
 
-    /// The identity that [`LogId::file_name`] made `name` from.
-    pub fn from_file_name(name: &str) -> Option<LogId> {
-        let digits = name.strip_suffix(".log")?;
-        let id = u64::from_str_radix(digits, 16).ok().map(LogId)?;
-        (id.file_name() == name).then_some(id)
-    }
+            /// The identity whose [`file_name`](Self::file_name) is `name`.
+            pub fn from_file_name(name: &str) -> Option<$name> {
+                let digits = name.strip_suffix($suffix)?;
+                let id = u64::from_str_radix(digits, 16).ok().map($name)?;
+                (id.file_name() == name).then_some(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+    };
 }
 
-impl fmt::Display for LogId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
+file_id! {
+    /// Identity of a log; given out by the manifest, increasing, never reused.
+    LogId, ".log"
+}
+file_id! {
+    /// Identity of a segment; given out by the manifest, increasing, never reused.
+    SegmentId, ".seg"
 }
 
 /// Bytes from the start of one file.

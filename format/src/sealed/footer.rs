@@ -1,0 +1,126 @@
+//! The footer: what a segment is made of, and where its blocks stand.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+
+use crate::units::{LogId, SegmentId, Sequence, UnixMicros};
+
+use super::Field;
+use super::blocks::Block;
+use super::header::HEADER_LEN_BYTES;
+use super::section::{STREAM_BLOCK_BYTES, Section};
+
+/// The longest footer, in bytes, and the most memory that decoding one takes. A block of 16,384 rows costs some ten bytes a column.
+pub(super) const MAX_FOOTER_BYTES: usize = 64 * 1024 * 1024;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_FOOTER_BYTES>> = bincode::config::standard().with_limit::<MAX_FOOTER_BYTES>();
+
+/// What a segment says of itself in its footer: the manifest says the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The log it was sealed from, if it was.
+    pub log: Option<LogId>,
+    /// The segments it was merged from.
+    pub segments: Vec<SegmentId>,
+    /// The lowest sequence in it, and one past the highest.
+    pub sequences: (Sequence, Sequence),
+    /// When rows were received, by the minute: (first sequence, receive time), growing. A row was received at the time of the last
+    /// pair at or below its sequence.
+    pub received: Vec<(Sequence, UnixMicros)>,
+}
+
+/// All that has to be known before a block is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Footer {
+    pub(super) provenance: Provenance,
+    pub(super) rows: u32,
+    pub(super) sessions: u32,
+    pub(super) runs: u32,
+    /// The number of entries of each field's dictionary, by field.
+    pub(super) entries: [u32; Field::ALL.len()],
+    pub(super) sections: Vec<(Section, Vec<Block>)>,
+}
+
+/// The footer in raw numbers, as it stands in the file.
+#[derive(bincode::Encode, bincode::Decode)]
+struct RawFooter {
+    log: Option<u64>,
+    segments: Vec<u64>,
+    sequences: (u64, u64),
+    received: Vec<(u64, i64)>,
+    rows: u32,
+    sessions: u32,
+    runs: u32,
+    entries: Vec<u32>,
+    sections: Vec<RawSection>,
+}
+
+/// The number of a section, and its blocks: offset, length, checksum.
+type RawSection = (u8, Vec<(u64, u32, u32)>);
+
+impl Footer {
+    /// The footer's bytes; nothing if they are more than [`MAX_FOOTER_BYTES`].
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        let raw_blocks = |blocks: &[Block]| blocks.iter().map(|block| (block.offset, block.len_bytes, block.crc)).collect();
+        let raw = RawFooter {
+            log: self.provenance.log.map(LogId::value),
+            segments: self.provenance.segments.iter().map(|id| id.value()).collect(),
+            sequences: (self.provenance.sequences.0.value(), self.provenance.sequences.1.value()),
+            received: self.provenance.received.iter().map(|(sequence, time)| (sequence.value(), time.micros())).collect(),
+            rows: self.rows,
+            sessions: self.sessions,
+            runs: self.runs,
+            entries: self.entries.to_vec(),
+            sections: self.sections.iter().map(|(section, blocks)| (section.number(), raw_blocks(blocks))).collect(),
+        };
+        // Whatever takes more than the limit to decode must not be written.
+        let bytes = bincode::encode_to_vec(&raw, CONFIG).ok()?;
+        Footer::decode(&bytes, u64::MAX).map(|_| bytes)
+    }
+
+    /// The footer that `bytes` hold, which stand at `offset` of their file; nothing if they cannot be one.
+    ///
+    /// Checked here, and relied on everywhere: blocks lie between the header and the footer; all blocks of a stream but the last are of
+    /// [`STREAM_BLOCK_BYTES`], and the last is neither empty nor longer; sections grow.
+    pub(super) fn decode(bytes: &[u8], offset: u64) -> Option<Footer> {
+        let (raw, read): (RawFooter, usize) = bincode::decode_from_slice(bytes, CONFIG).ok()?;
+        if read != bytes.len() {
+            return None;
+        }
+        let mut sections: Vec<(Section, Vec<Block>)> = Vec::with_capacity(raw.sections.len());
+        for (number, raw_blocks) in raw.sections {
+            let section = Section::with_number(number);
+            let blocks: Vec<Block> = raw_blocks.into_iter().map(|(offset, len_bytes, crc)| Block { offset, len_bytes, crc }).collect();
+            let grows = sections.last().is_none_or(|(before, _)| *before < section);
+            if !grows || !blocks.iter().all(|block| lies_in(block, offset)) || section.is_stream() && !is_stream(&blocks) {
+                return None;
+            }
+            sections.push((section, blocks));
+        }
+        let received: Option<Vec<_>> =
+            raw.received.into_iter().map(|(sequence, time)| Some((Sequence::new(sequence), UnixMicros::new(time)?))).collect();
+        Some(Footer {
+            provenance: Provenance {
+                log: raw.log.map(LogId::new),
+                segments: raw.segments.into_iter().map(SegmentId::new).collect(),
+                sequences: (Sequence::new(raw.sequences.0), Sequence::new(raw.sequences.1)),
+                received: received?,
+            },
+            rows: raw.rows,
+            sessions: raw.sessions,
+            runs: raw.runs,
+            entries: raw.entries.try_into().ok()?,
+            sections,
+        })
+    }
+}
+
+/// Whether a block is between header and footer, or is nowhere.
+fn lies_in(block: &Block, footer_offset: u64) -> bool {
+    let end = block.offset.checked_add(u64::from(block.len_bytes));
+    *block == Block::EMPTY || block.len_bytes > 0 && block.offset >= HEADER_LEN_BYTES as u64 && end.is_some_and(|end| end <= footer_offset)
+}
+
+fn is_stream(blocks: &[Block]) -> bool {
+    let Some((last, full)) = blocks.split_last() else { return true };
+    full.iter().all(|block| block.len_bytes as usize == STREAM_BLOCK_BYTES) && (1..=STREAM_BLOCK_BYTES).contains(&(last.len_bytes as usize))
+}
