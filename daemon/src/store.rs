@@ -42,7 +42,7 @@ impl Store {
     pub(crate) fn snapshot(&self) -> Snapshot {
         // A panic while the lock is held cannot leave half a pointer, so a poisoned lock is as good as any.
         let logs = Arc::clone(&self.logs.read().unwrap_or_else(PoisonError::into_inner));
-        Snapshot::new(&logs)
+        Snapshot::new(&logs, &[])
     }
 
     /// Adds the index of a log that was just created. For the committer alone.

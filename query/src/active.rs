@@ -130,6 +130,11 @@ impl ActiveWriter {
     pub fn rows(&self) -> u32 {
         self.offsets.rows()
     }
+
+    /// The sequences of the rows pushed, for whoever seals the log when it is closed.
+    pub fn sequences(&self) -> Sequences {
+        self.sequences.clone()
+    }
 }
 
 /// The readers' side of an index. A [`Snapshot`](crate::Snapshot) asks it.
@@ -176,9 +181,10 @@ impl ActiveIndex {
         ByteOffset::new(offset)
     }
 
-    /// The id behind the session code of a published row, as two words.
-    pub(crate) fn session_id(&self, code: u32) -> [u64; 2] {
-        self.session_ids.value(code).expect("every session code of a published row has an id")
+    /// The id behind the session code of a published row, as a number.
+    pub(crate) fn session_id(&self, code: u32) -> u128 {
+        let [high, low] = self.session_ids.value(code).expect("every session code of a published row has an id");
+        u128::from(high) << 64 | u128::from(low)
     }
 
     fn find<'i>(&'i self, terms: &'i Terms<Key, Entry>, site: SiteId, field: Field, text: &str) -> Option<&'i PostingChain> {
@@ -206,9 +212,9 @@ impl Postings {
     }
 }
 
-/// Row to sequence: one run, unless sequences were left out.
-#[derive(Debug, Default)]
-struct Sequences {
+/// The sequence of each row of a log: one run, unless sequences were left out.
+#[derive(Clone, Debug, Default)]
+pub struct Sequences {
     /// First row and its sequence, of each run in which both grow together.
     runs: Vec<(u32, Sequence)>,
 }
@@ -221,7 +227,8 @@ impl Sequences {
         }
     }
 
-    fn of(&self, ordinal: u32) -> Sequence {
+    /// The sequence of a row that was pushed.
+    pub(crate) fn of(&self, ordinal: u32) -> Sequence {
         let run = self.runs.partition_point(|(row, _)| *row <= ordinal) - 1;
         let (row, first) = self.runs[run];
         first.after(u64::from(ordinal - row))

@@ -5,11 +5,16 @@ use std::hash::RandomState;
 use format::SiteId;
 use hashbrown::HashMap;
 
+use crate::answer::Answer;
 use crate::bucket::Span;
+use crate::by_value::ByValue;
 use crate::error::Error;
+use crate::posting::Posting;
 use crate::property::PropertyKey;
-use crate::snapshot::{RecordReader, Snapshot, Term};
-use crate::tally::Tally;
+use crate::rows::blocks;
+use crate::snapshot::{LogView, RecordReader, Snapshot, Term};
+use crate::tally::{File, Point, Tally};
+use crate::term_rows::TermRows;
 
 /// A value of a property, and how often it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,31 +31,94 @@ impl Snapshot {
     /// The values that the events `name` on `site` in `span` have at `key`, at most `limit`: those of most sessions first, equal
     /// ones by the value's bytes. Events without a value there, or with null, count nowhere.
     ///
-    /// Reads the record of each of these events.
+    /// Reads the record of each of these events in logs. In segments a value is read once for all of its rows.
     ///
     /// # Errors
     ///
     /// [`Error::Record`], [`Error::BadProperties`] and [`Error::Stopped`].
-    pub fn breakdown(&self, site: SiteId, name: &str, key: &PropertyKey, span: Span, limit: usize) -> Result<Vec<BreakdownRow>, Error> {
-        let mut groups: HashMap<String, usize, RandomState> = HashMap::default();
-        let mut tally = Tally::new(0);
-        for log in self.logs() {
-            let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
-            let mut records = RecordReader::new(self, log);
-            for row in posting.rows(span) {
-                let group = records.read(row.ordinal, |record| {
-                    let text = key.value_text(record.properties)?;
-                    Ok(text.map(|text| *groups.entry_ref(&*text).or_insert_with(|| tally.add_group())))
-                })?;
-                if let Some(group) = group {
-                    tally.add(group, row);
-                }
+    pub fn breakdown(
+        &self,
+        site: SiteId,
+        name: &str,
+        key: &PropertyKey,
+        span: Span,
+        limit: usize,
+    ) -> Result<Answer<Vec<BreakdownRow>>, Error> {
+        self.answer(|segments| {
+            let mut groups = Groups { by_text: HashMap::default(), tally: Tally::new(0) };
+            for log in self.logs() {
+                let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
+                self.add_values_of_log(log, posting, key, span, &mut groups)?;
             }
-            tally.end_log(&log.index);
+            self.for_each(segments, |segment| {
+                for rows in TermRows::find(segment, site, Term::Event(name))? {
+                    self.add_values_of_segment(&rows, key, span, &mut groups)?;
+                }
+                groups.tally.end(File::Segment(segment));
+                Ok(())
+            })?;
+            groups.into_rows(limit)
+        })
+    }
+
+    fn add_values_of_log<'i>(
+        &self,
+        log: &'i LogView,
+        posting: Posting<'_>,
+        key: &PropertyKey,
+        span: Span,
+        groups: &mut Groups<'i>,
+    ) -> Result<(), Error> {
+        let mut records = RecordReader::new(self, log);
+        for row in posting.rows(span) {
+            let group = records.read(row.ordinal, |record| Ok(groups.of_text(key.value_text(record.properties)?.as_deref())))?;
+            if group != NO_GROUP {
+                groups.tally.add(group, row.session);
+            }
         }
-        let points = tally.points();
-        let row = |(name, group): (String, usize)| BreakdownRow { name, sessions: points[group].conversions, total: points[group].total };
-        let mut rows: Vec<BreakdownRow> = groups.into_iter().map(row).collect();
+        groups.tally.end(File::Log(&log.index));
+        Ok(())
+    }
+
+    fn add_values_of_segment(&self, rows: &TermRows<'_>, key: &PropertyKey, span: Span, groups: &mut Groups<'_>) -> Result<(), Error> {
+        let mut by_value = ByValue::new(rows.segment, &rows.run, key)?;
+        let (mut found, mut sessions) = (Vec::new(), Vec::new());
+        for block in blocks(rows.within(span)?) {
+            self.go_on()?;
+            found.clear();
+            by_value.read(block.clone(), &mut |text| groups.of_text(text), &mut found)?;
+            sessions.clear();
+            rows.segment.session_codes(block, &mut sessions)?;
+            for (group, session) in found.iter().zip(&sessions).filter(|(group, _)| **group != NO_GROUP) {
+                groups.tally.add(*group, *session);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The group of rows without a value.
+const NO_GROUP: u32 = u32::MAX;
+
+/// A group for each text.
+struct Groups<'i> {
+    by_text: HashMap<String, u32, RandomState>,
+    tally: Tally<'i>,
+}
+
+impl Groups<'_> {
+    fn of_text(&mut self, text: Option<&str>) -> u32 {
+        let Some(text) = text else { return NO_GROUP };
+        *self.by_text.entry_ref(text).or_insert_with(|| self.tally.add_group())
+    }
+
+    fn into_rows(self, limit: usize) -> Result<Vec<BreakdownRow>, Error> {
+        let points = self.tally.points()?;
+        let row = |(name, group): (String, u32)| {
+            let Point { conversions: sessions, total } = points[group as usize];
+            BreakdownRow { name, sessions, total }
+        };
+        let mut rows: Vec<BreakdownRow> = self.by_text.into_iter().map(row).collect();
         rows.sort_unstable_by(|one, other| other.sessions.cmp(&one.sessions).then_with(|| one.name.cmp(&other.name)));
         rows.truncate(limit);
         Ok(rows)

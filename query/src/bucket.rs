@@ -140,6 +140,11 @@ impl Buckets {
         unreachable!("the last stretch has no end, so an edge behind `to` ends the walk");
     }
 
+    /// All of `span` as one bucket, for what is counted once over all of it.
+    pub fn whole(span: Span) -> Buckets {
+        Buckets { edges: vec![span.from, span.end], offsets: vec![0], utc: true }
+    }
+
     /// Adds an edge; true if it closes the last bucket.
     fn add(&mut self, edge_seconds: i64, offset: i64, from: UnixMicros, to: UnixMicros) -> Result<bool, Error> {
         let edge = edge_seconds * SECOND_MICROS;
@@ -198,6 +203,11 @@ impl Buckets {
     /// Looks up the buckets of many instants.
     pub(crate) fn finder(&self) -> Finder<'_> {
         Finder { edges: &self.edges, last: 0 }
+    }
+
+    /// Where the buckets begin, and the last one ends.
+    pub(crate) fn edges(&self) -> &[i64] {
+        &self.edges
     }
 
     /// The span that all buckets cover together.
@@ -266,6 +276,11 @@ impl Span {
     /// Whether `time` is in it.
     pub(crate) fn contains(self, time: i64) -> bool {
         self.from <= time && time < self.end
+    }
+
+    /// The instant of it, or its end, that is nearest to `time`. Its end for all times if it is empty.
+    pub(crate) fn clamp(self, time: i64) -> i64 {
+        time.max(self.from).min(self.end)
     }
 
     /// Whether no instant is in it.

@@ -1,7 +1,12 @@
 //! Conditions on rows: which of a term's rows count.
 
-use format::Record;
+use std::ops::Range;
 
+use format::sealed::Run;
+use format::{Record, Segment};
+
+use crate::by_value::ByValue;
+use crate::error::Error;
 use crate::property::PropertyKey;
 
 /// What a row has to meet to count.
@@ -30,4 +35,40 @@ pub(crate) fn all_met(conditions: &[Condition], record: &Record<'_>) -> Result<b
         }
     }
     Ok(true)
+}
+
+/// Conditions on the rows of a run of a segment.
+pub(crate) struct Filter<'s> {
+    conditions: Vec<(ByValue<'s, bool>, &'s str)>,
+    all_met: Vec<bool>,
+    met: Vec<bool>,
+}
+
+impl<'s> Filter<'s> {
+    pub(crate) fn new(segment: &'s Segment, run: &Run, conditions: &'s [Condition]) -> Result<Filter<'s>, format::Error> {
+        let reader = |condition: &'s Condition| {
+            let Condition::Property { key, value } = condition;
+            Ok((ByValue::new(segment, run, key)?, value.as_str()))
+        };
+        let conditions = conditions.iter().map(reader).collect::<Result<_, format::Error>>()?;
+        Ok(Filter { conditions, all_met: Vec::new(), met: Vec::new() })
+    }
+
+    /// Of each of `rows`, whether it meets all conditions.
+    ///
+    /// # Errors
+    ///
+    /// As [`ByValue::read`].
+    pub(crate) fn read(&mut self, rows: Range<u32>) -> Result<&[bool], Error> {
+        self.all_met.clear();
+        self.all_met.resize(rows.len(), true);
+        for (by_value, expected) in &mut self.conditions {
+            self.met.clear();
+            by_value.read(rows.clone(), &mut |text| text == Some(*expected), &mut self.met)?;
+            for (all, met) in self.all_met.iter_mut().zip(&self.met) {
+                *all &= met;
+            }
+        }
+        Ok(&self.all_met)
+    }
 }

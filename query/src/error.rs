@@ -1,6 +1,6 @@
 //! Why a question has no answer.
 
-use format::{ByteOffset, LogId};
+use format::{ByteOffset, LogId, Segment, SegmentId};
 
 use crate::bucket::MAX_BUCKETS;
 
@@ -32,7 +32,8 @@ pub enum Error {
     /// The snapshot's question was stopped before it had its answer.
     #[error("stopped")]
     Stopped,
-    /// A record that the answer needs cannot be read: the medium or another program changed it.
+    /// A record of a log that the answer needs cannot be read: the medium or another program changed it. When sealing, also a segment
+    /// that cannot be written or read back.
     #[error("cannot read a record")]
     Record(#[from] format::Error),
     /// The properties of a record are no JSON object. Its frame verifies, so it was written like this; whoever appends has to check.
@@ -45,4 +46,48 @@ pub enum Error {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// A segment cannot be read: the medium or another program changed it. The other files still answer.
+    #[error("cannot read segment {segment}")]
+    Segment {
+        /// Which one.
+        segment: SegmentId,
+        /// Where in it, and why.
+        source: format::Error,
+    },
+    /// Properties in a segment are no JSON object. Its blocks verify, so they were written like this; whoever appends has to check.
+    #[error("properties in segment {segment} are no JSON object")]
+    BadShape {
+        /// The segment that holds them.
+        segment: SegmentId,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// What was read back from a segment is not what it was made from: it must not replace it.
+    #[error("segment {segment} has {found} rows that are not the {expected} it was made from")]
+    NotEqual {
+        /// The segment that was made.
+        segment: SegmentId,
+        /// Rows of the input.
+        expected: u64,
+        /// Rows that were read back.
+        found: u64,
+    },
+}
+
+impl Error {
+    /// The same error, where something of `segment` was read.
+    pub(crate) fn in_segment(self, segment: &Segment) -> Error {
+        match self {
+            Error::Record(source) => Error::Segment { segment: segment.header().id, source },
+            other => other,
+        }
+    }
+
+    /// Whether it is one of this segment, and there is an answer without it.
+    pub(crate) fn is_of(&self, asked: &Segment) -> bool {
+        match self {
+            Error::Segment { segment, .. } | Error::BadShape { segment, .. } => *segment == asked.header().id,
+            _ => false,
+        }
+    }
 }

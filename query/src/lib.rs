@@ -1,38 +1,51 @@
 //! How many, when, and of which kind?
 //!
 //! This crate answers questions about events: it keeps the index of the logs that still grow ([`ActiveWriter`], [`ActiveIndex`]),
-//! takes a [`Snapshot`] of it, and counts in [`Buckets`] of a time zone. It opens no file but through `format`, spawns no thread,
-//! reads no clock, and knows neither HTTP nor how an event comes in: instants, zones and questions are passed in as values.
+//! turns closed ones into segments ([`seal()`]), takes a [`Snapshot`] of both, and counts in [`Buckets`] of a time zone. It opens no
+//! file but through `format`, spawns no thread, reads no clock, and knows neither HTTP nor how an event comes in: instants, zones and
+//! questions are passed in as values.
 //!
-//! Parts, in reading order: `zone` and `bucket` (instants cut into hours, days, weeks, months), `posting` (one term's rows in one
-//! log), `active` (all terms of a log), `sessions` (its dictionary), `ids` (which row had an event id first), `snapshot`, `tally` (distinct sessions, within
-//! and across logs), and the questions: `series`, `names`, `breakdown`, with `property` and `condition`.
+//! Parts, in reading order: `zone` and `bucket` (instants cut into hours, days, weeks, months); of logs `posting` (one term's rows),
+//! `active` (all terms), `sessions` (their dictionary), `ids` (which row had an event id first); of segments `fields` and `shape` (a
+//! record in parts), `seal`, `rows` (records out of a segment), `term_rows` (one term's rows), `by_value` (a property of many rows);
+//! `snapshot`, `answer` (and what it lacks), `tally` (distinct sessions, within and across files), and the questions: `series`, `names`,
+//! `breakdown`, with `property` and `condition`.
 #![forbid(unsafe_code)]
 
 mod active;
+mod answer;
 mod breakdown;
 mod bucket;
+mod by_value;
 mod condition;
 mod error;
+mod fields;
 mod hash;
 mod ids;
 mod names;
 mod posting;
 mod property;
+mod rows;
+mod seal;
 mod series;
 mod sessions;
+mod shape;
 mod snapshot;
 mod tally;
+mod term_rows;
 mod text;
 mod zone;
 
-pub use active::{ActiveIndex, ActiveWriter};
+pub use active::{ActiveIndex, ActiveWriter, Sequences};
+pub use answer::{Answer, Missing};
 pub use breakdown::BreakdownRow;
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};
 pub use condition::Condition;
 pub use error::Error;
 pub use names::NameCount;
 pub use property::PropertyKey;
+pub use rows::SegmentRows;
+pub use seal::{ClosedLog, ColumnRule, Input, Sealed, Target, seal};
 pub use snapshot::{Snapshot, Term};
 pub use tally::Point;
 pub use zone::Zone;

@@ -3,12 +3,18 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use format::SiteId;
+use format::sealed::Field;
+use format::{Kind, SiteId};
+use roaring::RoaringBitmap;
 
+use crate::answer::Answer;
 use crate::bucket::Span;
 use crate::error::Error;
 use crate::property::for_each_key;
+use crate::rows::blocks;
+use crate::shape::Shape;
 use crate::snapshot::{RecordReader, Snapshot, Term};
+use crate::term_rows::within;
 
 /// A name of events, and how often it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,41 +28,73 @@ pub struct NameCount {
 impl Snapshot {
     /// The names of the events on `site` in `span`, in byte order. Pageviews and vitals are no events.
     ///
-    /// Costs a step per full slab of rows that lies wholly in the span, and the rows of the others.
-    pub fn names(&self, site: SiteId, span: Span) -> Vec<NameCount> {
-        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-        for log in self.logs() {
-            for (name, posting) in log.event_names(site) {
-                match posting.count(span) {
-                    0 => {}
-                    count => *counts.entry(name).or_default() += count,
-                }
+    /// Costs in logs a step per full slab of rows that lies wholly in the span, and the rows of the others; in segments two searches
+    /// per name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub fn names(&self, site: SiteId, span: Span) -> Result<Answer<Vec<NameCount>>, Error> {
+        self.answer(|segments| {
+            let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+            let mut add = |name: &str, count: u64| match counts.get_mut(name) {
+                Some(sum) => *sum += count,
+                None if count == 0 => {}
+                None => drop(counts.insert(name.to_owned(), count)),
+            };
+            for log in self.logs() {
+                log.event_names(site).for_each(|(name, posting)| add(name, posting.count(span)));
             }
-        }
-        counts.into_iter().map(|(name, count)| NameCount { name: name.to_owned(), count }).collect()
+            self.for_each(segments, |segment| {
+                for run in segment.runs_of(site, Kind::Event)? {
+                    add(&run.name, within(segment, &run, span)?.len() as u64);
+                }
+                Ok(())
+            })?;
+            Ok(counts.into_iter().map(|(name, count)| NameCount { name, count }).collect())
+        })
     }
 
     /// The distinct top-level property keys of the events `name` on `site` in `span`, in byte order; also keys whose value is null.
     ///
-    /// Reads the record of each of these events.
+    /// Reads the record of each of these events in logs; in segments each distinct shape of their properties.
     ///
     /// # Errors
     ///
     /// [`Error::Record`], [`Error::BadProperties`] and [`Error::Stopped`].
-    pub fn property_keys(&self, site: SiteId, name: &str, span: Span) -> Result<Vec<String>, Error> {
-        let mut keys: BTreeSet<String> = BTreeSet::new();
-        for log in self.logs() {
-            let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
-            let mut records = RecordReader::new(self, log);
-            for row in posting.rows(span) {
-                let note = |key: Cow<'_, str>| {
-                    if !keys.contains(&*key) {
-                        keys.insert(key.into_owned());
-                    }
-                };
-                records.read(row.ordinal, |record| for_each_key(record.properties, note))?;
+    pub fn property_keys(&self, site: SiteId, name: &str, span: Span) -> Result<Answer<Vec<String>>, Error> {
+        self.answer(|segments| {
+            let mut keys: BTreeSet<String> = BTreeSet::new();
+            let mut note = |key: Cow<'_, str>| {
+                if !keys.contains(&*key) {
+                    keys.insert(key.into_owned());
+                }
+            };
+            for log in self.logs() {
+                let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
+                let mut records = RecordReader::new(self, log);
+                for row in posting.rows(span) {
+                    records.read(row.ordinal, |record| for_each_key(record.properties, &mut note))?;
+                }
             }
-        }
-        Ok(keys.into_iter().collect())
+            self.for_each(segments, |segment| {
+                let Some(run) = segment.find_run(site, Kind::Event, name)? else { return Ok(()) };
+                let (mut codes, mut shapes) = (Vec::new(), RoaringBitmap::new());
+                for rows in blocks(within(segment, &run, span)?) {
+                    self.go_on()?;
+                    codes.clear();
+                    segment.codes(Field::Shape, rows, &mut codes)?;
+                    shapes.extend(&codes);
+                }
+                // No properties at all.
+                shapes.remove(0);
+                for code in shapes {
+                    let read = Shape::of(segment, code)?.for_each_key(&mut note);
+                    read.map_err(|source| Error::BadShape { segment: segment.header().id, source })?;
+                }
+                Ok(())
+            })?;
+            Ok(keys.into_iter().collect())
+        })
     }
 }

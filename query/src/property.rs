@@ -25,6 +25,8 @@ const MAX_DEPTH: usize = 128;
 /// holds none of `. [ ] " *`; blanks are part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PropertyKey {
+    top: String,
+    /// From the value at `top` on.
     steps: Vec<Step>,
 }
 
@@ -41,14 +43,12 @@ impl PropertyKey {
     ///
     /// [`Error::BadPropertyKey`] for the empty text, empty steps (`a..b`), wildcards, and brackets around anything but digits.
     pub fn parse(text: &str) -> Result<PropertyKey, Error> {
+        let bad = |rest: &str| Error::BadPropertyKey { at: text.len() - rest.len() };
+        let key = |rest| if str::starts_with(rest, '"') { quoted(rest) } else { unquoted(rest) }.ok_or_else(|| bad(rest));
+        let (top, mut rest) = key(text)?;
         let mut steps = Vec::new();
-        let mut rest = text;
-        loop {
-            let bad = |rest: &str| Error::BadPropertyKey { at: text.len() - rest.len() };
-            let (key, behind) = if rest.starts_with('"') { quoted(rest) } else { unquoted(rest) }.ok_or_else(|| bad(rest))?;
-            steps.push(Step::Key(key));
-            rest = behind;
-            while let Some(inside) = rest.strip_prefix('[') {
+        while !rest.is_empty() {
+            if let Some(inside) = rest.strip_prefix('[') {
                 let (digits, behind) = inside.split_once(']').ok_or_else(|| bad(rest))?;
                 if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(bad(inside));
@@ -56,12 +56,13 @@ impl PropertyKey {
                 // An index past the largest number is past the end of every array.
                 steps.push(Step::Item(digits.parse().unwrap_or(usize::MAX)));
                 rest = behind;
+            } else {
+                let (name, behind) = key(rest.strip_prefix('.').ok_or_else(|| bad(rest))?)?;
+                steps.push(Step::Key(name));
+                rest = behind;
             }
-            if rest.is_empty() {
-                return Ok(PropertyKey { steps });
-            }
-            rest = rest.strip_prefix('.').ok_or_else(|| bad(rest))?;
         }
+        Ok(PropertyKey { top, steps })
     }
 
     /// The text of the value at this path in `properties`, the JSON object of a record. `None` if it is missing or null.
@@ -73,11 +74,27 @@ impl PropertyKey {
         if properties.is_empty() {
             return Ok(None);
         }
-        let mut value = properties;
-        for (depth, step) in self.steps.iter().enumerate() {
+        match last_of_key(properties, &self.top)? {
+            Some(value) => self.text_below(value),
+            None => Ok(None),
+        }
+    }
+
+    /// The key of the properties at which the path begins.
+    pub(crate) fn top(&self) -> &str {
+        &self.top
+    }
+
+    /// The text of what the path leads to from `value`, the JSON of the value at [`PropertyKey::top`]. `None` if it is missing or null.
+    ///
+    /// # Errors
+    ///
+    /// If `value` is no JSON.
+    pub(crate) fn text_below<'v>(&self, value: &'v str) -> Result<Option<Cow<'v, str>>, serde_json::Error> {
+        let mut value = value;
+        for step in &self.steps {
             let found = match (step, value.as_bytes().first()) {
-                // The properties themselves have to be an object; what is below may be anything.
-                (Step::Key(key), first) if depth == 0 || first == Some(&b'{') => last_of_key(value, key)?,
+                (Step::Key(key), Some(b'{')) => last_of_key(value, key)?,
                 (Step::Item(item), Some(b'[')) => nth_item(value, *item)?,
                 _ => None,
             };
@@ -143,7 +160,7 @@ fn nth_item(array: &str, item: usize) -> Result<Option<&str>, serde_json::Error>
 }
 
 /// Calls `visit` with each key and value of an object, as JSON text: keys too, since they may hold what no Rust string can.
-fn for_each_entry<'j>(object: &'j str, visit: impl FnMut(&'j str, &'j str)) -> Result<(), serde_json::Error> {
+pub(crate) fn for_each_entry<'j>(object: &'j str, visit: impl FnMut(&'j str, &'j str)) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(object);
     json.deserialize_map(Entries(visit))?;
     json.end()

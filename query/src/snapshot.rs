@@ -1,11 +1,12 @@
-//! What one query sees: the unsealed logs, and how far each is committed. Fixed for the query's whole run.
+//! What one query sees: the segments, and the unsealed logs with how far each is committed. Fixed for the query's whole run.
 
 use std::sync::Arc;
 
-use format::{Kind, Record, SiteId};
+use format::{Kind, Record, Segment, SiteId};
 use roaring::RoaringBitmap;
 
 use crate::active::ActiveIndex;
+use crate::answer::{self, Answer};
 use crate::bucket::Span;
 use crate::condition::{self, Condition};
 use crate::error::Error;
@@ -18,6 +19,8 @@ pub enum Term<'a> {
     Event(&'a str),
     /// Pageviews of this path, byte for byte; a path has no query.
     Path(&'a str),
+    /// All pageviews: they have no name.
+    Pageviews,
 }
 
 /// How many records are read between two looks at whether to stop: about a millisecond's work.
@@ -27,6 +30,7 @@ const RECORDS_BETWEEN_LOOKS: u32 = 1024;
 pub struct Snapshot {
     /// Newest first.
     logs: Vec<LogView>,
+    segments: Vec<Arc<Segment>>,
     is_stopped: Box<dyn Fn() -> bool + Send>,
 }
 
@@ -39,24 +43,43 @@ pub(crate) struct LogView {
 }
 
 impl Snapshot {
-    /// What readers see of `logs`, oldest first, at this moment.
+    /// What readers see of `logs`, oldest first, and `segments` at this moment. No row is in two of them.
     ///
     /// The newest watermark is loaded first: whoever sees a row of a log then sees all rows of the older ones, so a snapshot never
     /// has a gap in the order of commits.
-    pub fn new(logs: &[Arc<ActiveIndex>]) -> Snapshot {
+    pub fn new(logs: &[Arc<ActiveIndex>], segments: &[Arc<Segment>]) -> Snapshot {
         let logs = logs.iter().rev().map(|index| LogView { rows: index.rows(), index: Arc::clone(index) }).collect();
-        Snapshot { logs, is_stopped: Box::new(|| false) }
+        Snapshot { logs, segments: segments.to_vec(), is_stopped: Box::new(|| false) }
     }
 
-    /// The same, whose questions end with [`Error::Stopped`] soon after `is_stopped` has become true: before the next log, or within
-    /// about a thousand records.
+    /// The same, whose questions end with [`Error::Stopped`] soon after `is_stopped` has become true: before the next file, or within
+    /// about a thousand records, or some ten thousand rows of a segment.
     pub fn stopped_when(self, is_stopped: impl Fn() -> bool + Send + 'static) -> Snapshot {
         Snapshot { is_stopped: Box::new(is_stopped), ..self }
     }
 
     /// The number of rows it sees, of all sites and kinds.
     pub fn rows(&self) -> u64 {
-        self.logs.iter().map(|log| u64::from(log.rows)).sum()
+        let in_logs: u64 = self.logs.iter().map(|log| u64::from(log.rows)).sum();
+        in_logs + self.segments.iter().map(|segment| u64::from(segment.rows())).sum::<u64>()
+    }
+
+    /// Asks `question` of all segments that can be read; it asks the logs itself.
+    pub(crate) fn answer<'s, T>(&'s self, question: impl Fn(&[&'s Segment]) -> Result<T, Error>) -> Result<Answer<T>, Error> {
+        answer::over(&self.segments, question)
+    }
+
+    /// Calls `visit` with each of `segments`; an error of reading becomes one of that segment.
+    pub(crate) fn for_each<'s>(
+        &self,
+        segments: &[&'s Segment],
+        mut visit: impl FnMut(&'s Segment) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for segment in segments {
+            self.go_on()?;
+            visit(segment).map_err(|error| error.in_segment(segment))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn logs(&self) -> impl Iterator<Item = &LogView> {
@@ -95,6 +118,7 @@ impl LogView {
         let chain = match term {
             Term::Event(name) => self.index.name(site, Kind::Event, name),
             Term::Path(path) => self.index.path(site, path),
+            Term::Pageviews => self.index.name(site, Kind::Pageview, ""),
         };
         chain.map(|chain| Posting::new(chain, self.rows))
     }

@@ -1,15 +1,19 @@
-//! Counts rows and distinct sessions by group, over several logs.
+//! Counts rows and distinct sessions by group, over several logs and segments.
 //!
-//! Within a log a session is its code; across logs it is its id, since each log gives out codes of its own. So a group whose rows lie
-//! in one log is counted by codes, and any other by the union of ids: cardinalities are never added. A row that is a session of its
-//! own is counted and remembered no further.
+//! Within a file a session is its code; across files it is its id, since each gives out codes of its own. So a group whose rows lie
+//! in one part is counted by that part, and any other by the union of ids: cardinalities are never added. A row that is a session
+//! of its own is counted and remembered no further.
 
 use std::hash::RandomState;
 
+use format::Segment;
 use hashbrown::HashSet;
 
 use crate::active::ActiveIndex;
-use crate::posting::{NO_SESSION, Row};
+use crate::error::Error;
+use crate::posting::NO_SESSION;
+
+const _: () = assert!(NO_SESSION == format::sealed::NO_SESSION);
 
 /// How often something happened, and to how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,128 +24,216 @@ pub struct Point {
     pub total: u64,
 }
 
-/// The counts of groups `0..len()`, growing log by log.
-#[derive(Debug)]
-pub(crate) struct Tally<'i> {
-    /// Sessions of rows without one are counted in here; the others are added at the end.
-    points: Vec<Point>,
-    /// Group and session code of the rows of the log that is being read.
-    open: Vec<(u32, u32)>,
-    logs: Vec<LogSessions<'i>>,
+/// Distinct sessions by id.
+#[derive(Debug, Default)]
+pub(crate) struct SessionIds {
+    ids: HashSet<u128, RandomState>,
+    /// Rows without one.
+    alone: u64,
 }
 
-/// The distinct session codes that one log has in each group.
-#[derive(Debug)]
-struct LogSessions<'i> {
-    index: &'i ActiveIndex,
-    /// Group `g` has `codes[starts[g]..starts[g + 1]]`.
-    starts: Vec<usize>,
-    codes: Vec<u32>,
-}
-
-impl LogSessions<'_> {
-    fn of_group(&self, group: usize) -> &[u32] {
-        // A log that was read before a group came up has no row of it.
-        if group + 1 < self.starts.len() { &self.codes[self.starts[group]..self.starts[group + 1]] } else { &[] }
+impl SessionIds {
+    /// Adds what stands behind session codes of `file`.
+    pub(crate) fn add(&mut self, file: File<'_>, codes: &[u32]) -> Result<(), Error> {
+        for code in codes {
+            if *code == NO_SESSION {
+                self.alone += 1;
+            } else {
+                self.ids.insert(file.session_id(*code)?);
+            }
+        }
+        Ok(())
     }
+
+    fn count(&self) -> u64 {
+        self.ids.len() as u64 + self.alone
+    }
+}
+
+/// Where session codes have a meaning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum File<'i> {
+    Log(&'i ActiveIndex),
+    Segment(&'i Segment),
+}
+
+impl File<'_> {
+    fn session_id(self, code: u32) -> Result<u128, Error> {
+        match self {
+            File::Log(index) => Ok(index.session_id(code)),
+            File::Segment(segment) => match segment.session_id(code) {
+                Ok(id) => Ok(u128::from_be_bytes(id.bytes())),
+                Err(source) => Err(Error::Segment { segment: segment.header().id, source }),
+            },
+        }
+    }
+}
+
+/// The rows of one file, in groups. A group that it does not know has no row in it.
+pub(crate) trait Part {
+    /// How many rows a group has.
+    fn rows(&self, group: usize) -> u64;
+
+    /// How many distinct sessions these rows have; each row without one is one.
+    fn sessions(&self, group: usize) -> u64;
+
+    /// Adds the sessions of a group.
+    fn add_ids(&self, group: usize, ids: &mut SessionIds) -> Result<(), Error>;
+}
+
+/// The counts of groups `0..groups`, growing file by file.
+pub(crate) struct Tally<'i> {
+    groups: usize,
+    /// Group and session code of the rows of the file that is being read.
+    open: Vec<(u32, u32)>,
+    parts: Vec<Box<dyn Part + 'i>>,
 }
 
 impl<'i> Tally<'i> {
     /// Nothing counted in any of `groups` groups.
     pub(crate) fn new(groups: usize) -> Tally<'i> {
-        Tally { points: vec![Point::default(); groups], open: Vec::new(), logs: Vec::new() }
+        Tally { groups, open: Vec::new(), parts: Vec::new() }
     }
 
     /// One group more; its number is returned.
-    pub(crate) fn add_group(&mut self) -> usize {
-        self.points.push(Point::default());
-        self.points.len() - 1
+    pub(crate) fn add_group(&mut self) -> u32 {
+        self.groups += 1;
+        u32::try_from(self.groups - 1).expect("there are fewer groups than rows")
     }
 
-    /// Counts a row of the log that is being read.
-    pub(crate) fn add(&mut self, group: usize, row: Row) {
-        let point = &mut self.points[group];
-        point.total += 1;
-        if row.session == NO_SESSION {
-            point.conversions += 1;
-        } else {
-            let group = u32::try_from(group).expect("there are fewer groups than rows");
-            self.open.push((group, row.session));
-        }
+    /// Counts a row of the file that is being read: its group and its session code.
+    pub(crate) fn add(&mut self, group: u32, session: u32) {
+        self.open.push((group, session));
     }
 
-    /// Ends the log that was being read; `index` is its index.
-    pub(crate) fn end_log(&mut self, index: &'i ActiveIndex) {
+    /// Ends the file that was being read.
+    pub(crate) fn end(&mut self, file: File<'i>) {
         let rows = std::mem::take(&mut self.open);
-        if rows.is_empty() {
-            return;
+        if !rows.is_empty() {
+            self.parts.push(Box::new(CodesByGroup::new(file, &rows, self.groups)));
         }
-        let (starts, codes) = distinct(by_group(&rows, self.points.len()));
-        self.logs.push(LogSessions { index, starts, codes });
+    }
+
+    /// Counts rows that are in groups already.
+    pub(crate) fn add_part(&mut self, part: impl Part + 'i) {
+        self.parts.push(Box::new(part));
     }
 
     /// The counts of all groups.
-    pub(crate) fn points(mut self) -> Vec<Point> {
-        debug_assert!(self.open.is_empty(), "every log is ended");
-        for (group, point) in self.points.iter_mut().enumerate() {
-            let in_logs = || self.logs.iter().map(|log| (log, log.of_group(group))).filter(|(_, codes)| !codes.is_empty());
-            let rows_at_most: usize = in_logs().map(|(_, codes)| codes.len()).sum();
-            if in_logs().nth(1).is_none() {
-                point.conversions += rows_at_most as u64;
-                continue;
-            }
-            let mut ids = HashSet::with_capacity_and_hasher(rows_at_most, RandomState::new());
-            for (log, codes) in in_logs() {
-                ids.extend(codes.iter().map(|code| log.index.session_id(*code)));
-            }
-            point.conversions += ids.len() as u64;
-        }
-        self.points
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Segment`] if session ids cannot be read.
+    pub(crate) fn points(self) -> Result<Vec<Point>, Error> {
+        debug_assert!(self.open.is_empty(), "every file is ended");
+        let mut with_rows = Vec::with_capacity(self.parts.len());
+        let point = |group| {
+            with_rows.clear();
+            with_rows.extend(self.parts.iter().filter(|part| part.rows(group) > 0));
+            let total = with_rows.iter().map(|part| part.rows(group)).sum();
+            let conversions = match with_rows[..] {
+                [] => 0,
+                [part] => part.sessions(group),
+                _ => {
+                    let mut ids = SessionIds::default();
+                    with_rows.iter().try_for_each(|part| part.add_ids(group, &mut ids))?;
+                    ids.count()
+                }
+            };
+            Ok(Point { conversions, total })
+        };
+        (0..self.groups).map(point).collect()
     }
 }
 
-/// Where the codes of each group start, and of the last one end; and the codes of `rows` in the order of groups.
-fn by_group(rows: &[(u32, u32)], groups: usize) -> (Vec<usize>, Vec<u32>) {
-    let mut starts = vec![0; groups + 1];
-    for (group, _) in rows {
-        starts[*group as usize + 1] += 1;
-    }
-    for group in 0..groups {
-        starts[group + 1] += starts[group];
-    }
-    let mut next = starts.clone();
-    let mut codes = vec![0; rows.len()];
-    for (group, code) in rows {
-        let place = &mut next[*group as usize];
-        codes[*place] = *code;
-        *place += 1;
-    }
-    (starts, codes)
+/// Rows of one file that were read one by one: each group's session codes, each once.
+struct CodesByGroup<'i> {
+    file: File<'i>,
+    groups: Vec<Group>,
+    codes: Vec<u32>,
 }
 
-/// Leaves each code once in each group.
-fn distinct((mut starts, mut codes): (Vec<usize>, Vec<u32>)) -> (Vec<usize>, Vec<u32>) {
-    // The group that had the code last, by code. Groups come one after the other, so none comes back.
-    const NONE: u32 = u32::MAX;
-    let largest = codes.iter().max().map_or(0, |code| *code as usize);
-    let mut last_seen = vec![NONE; largest + 1];
-    let mut kept = 0;
-    for group in 0..starts.len() - 1 {
-        let rows = starts[group]..starts[group + 1];
-        starts[group] = kept;
-        for at in rows {
-            let code = codes[at];
-            let seen = &mut last_seen[code as usize];
-            if *seen != group as u32 {
-                *seen = group as u32;
-                codes[kept] = code;
-                kept += 1;
-            }
+#[derive(Clone, Copy, Default)]
+struct Group {
+    rows: u64,
+    /// Rows without a session.
+    alone: u64,
+    /// Where its distinct codes start, and end.
+    start: usize,
+    end: usize,
+}
+
+impl<'i> CodesByGroup<'i> {
+    fn new(file: File<'i>, rows: &[(u32, u32)], groups: usize) -> CodesByGroup<'i> {
+        let mut by_group = CodesByGroup { file, groups: vec![Group::default(); groups], codes: Vec::new() };
+        by_group.sort(rows);
+        by_group.make_distinct();
+        by_group
+    }
+
+    /// Puts the codes into the order of groups.
+    fn sort(&mut self, rows: &[(u32, u32)]) {
+        for (group, code) in rows {
+            let group = &mut self.groups[*group as usize];
+            group.rows += 1;
+            group.alone += u64::from(*code == NO_SESSION);
+        }
+        let mut next = 0;
+        for group in &mut self.groups {
+            (group.start, group.end) = (next, next);
+            next += (group.rows - group.alone) as usize;
+        }
+        self.codes = vec![0; next];
+        for (group, code) in rows.iter().filter(|(_, code)| *code != NO_SESSION) {
+            let place = &mut self.groups[*group as usize].end;
+            self.codes[*place] = *code;
+            *place += 1;
         }
     }
-    if let Some(end) = starts.last_mut() {
-        *end = kept;
+
+    /// Leaves each code once in each group.
+    fn make_distinct(&mut self) {
+        // The group that had the code last, by code. Groups come one after the other, so none comes back.
+        const NONE: u32 = u32::MAX;
+        let largest = self.codes.iter().max().map_or(0, |code| *code as usize);
+        let mut last_seen = vec![NONE; largest + 1];
+        let mut kept = 0;
+        for (number, group) in (0u32..).zip(&mut self.groups) {
+            let rows = group.start..group.end;
+            group.start = kept;
+            for at in rows {
+                let code = self.codes[at];
+                let seen = &mut last_seen[code as usize];
+                if *seen != number {
+                    *seen = number;
+                    self.codes[kept] = code;
+                    kept += 1;
+                }
+            }
+            group.end = kept;
+        }
+        self.codes.truncate(kept);
     }
-    codes.truncate(kept);
-    (starts, codes)
+
+    fn group(&self, group: usize) -> Group {
+        // A file that was read before a group came up has no row of it.
+        self.groups.get(group).copied().unwrap_or_default()
+    }
+}
+
+impl Part for CodesByGroup<'_> {
+    fn rows(&self, group: usize) -> u64 {
+        self.group(group).rows
+    }
+
+    fn sessions(&self, group: usize) -> u64 {
+        let Group { alone, start, end, .. } = self.group(group);
+        alone + (end - start) as u64
+    }
+
+    fn add_ids(&self, group: usize, ids: &mut SessionIds) -> Result<(), Error> {
+        let Group { alone, start, end, .. } = self.group(group);
+        ids.alone += alone;
+        ids.add(self.file, &self.codes[start..end])
+    }
 }

@@ -116,7 +116,7 @@ fn series_of(
             Some(points) => points.clone(),
             None => {
                 stop.check()?;
-                let points = snapshot.series(site, term, span, buckets, &[])?;
+                let points = snapshot.series(site, term, span, buckets, &[])?.value;
                 counted.insert(key, points.clone());
                 points
             }
@@ -131,7 +131,7 @@ pub(super) async fn event_names(call: Call<'_>, site: Arc<Site>) -> Result<Answe
     let parameters = Parameters::parse(call.query);
     refuse_filters(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let names = ask(&call, move |snapshot, _| Ok(snapshot.names(site.id, span))).await?;
+    let names = ask(&call, move |snapshot, _| Ok(snapshot.names(site.id, span)?.value)).await?;
     let names: Vec<&str> = names.iter().map(|count| count.name.as_str()).collect();
     Ok(with_losses(&call, respond::json(StatusCode::OK, &names)))
 }
@@ -142,7 +142,7 @@ pub(super) async fn property_keys(call: Call<'_>, site: Arc<Site>) -> Result<Ans
     refuse_filters(&parameters)?;
     let name = event_name(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let keys = ask(&call, move |snapshot, _| Ok(snapshot.property_keys(site.id, &name, span)?)).await?;
+    let keys = ask(&call, move |snapshot, _| Ok(snapshot.property_keys(site.id, &name, span)?.value)).await?;
     Ok(with_losses(&call, respond::json(StatusCode::OK, &keys)))
 }
 
@@ -159,7 +159,7 @@ pub(super) async fn breakdown(call: Call<'_>, site: Arc<Site>) -> Result<Answer,
         Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(Error::Invalid("Invalid limit"))?,
     };
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let rows = ask(&call, move |snapshot, _| Ok(snapshot.breakdown(site.id, &name, &key, span, limit)?)).await?;
+    let rows = ask(&call, move |snapshot, _| Ok(snapshot.breakdown(site.id, &name, &key, span, limit)?.value)).await?;
     let rows: Vec<BreakdownRow<'_>> =
         rows.iter().map(|row| BreakdownRow { name: &row.name, value: row.sessions, total: row.total }).collect();
     Ok(with_losses(&call, respond::json(StatusCode::OK, &rows)))
@@ -178,7 +178,7 @@ pub(super) async fn event_series(call: Call<'_>, site: Arc<Site>) -> Result<Answ
     };
     let buckets = Arc::new(range.buckets()?);
     let (asked, span) = (Arc::clone(&buckets), range.with_end());
-    let points = ask(&call, move |snapshot, _| Ok(snapshot.series(site.id, Term::Event(&name), span, &asked, &conditions)?));
+    let points = ask(&call, move |snapshot, _| Ok(snapshot.series(site.id, Term::Event(&name), span, &asked, &conditions)?.value));
     let points = points.await?;
     let labels = labels(&buckets);
     let points: Vec<EventPoint<'_>> = labels.iter().zip(&points).map(|(time, point)| EventPoint { time, count: point.total }).collect();

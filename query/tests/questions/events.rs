@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use format::fs::FileSystem;
 use format::fs::double::MemFs;
-use format::{ByteOffset, Kind, LogHeader, LogId, LogOptions, LogWriter, Record, Sequence, SessionId, SiteId, Source, UnixMicros};
-use query::{ActiveIndex, ActiveWriter, Snapshot};
+use format::sealed::SegmentHeader;
+use format::{
+    ByteOffset, Kind, LogHeader, LogId, LogOptions, LogWriter, Record, Segment, SegmentId, Sequence, SessionId, SiteId, Source, UnixMicros,
+};
+use query::{ActiveIndex, ActiveWriter, ClosedLog, ColumnRule, Snapshot, Target};
 
 pub(crate) const HOUR: i64 = 3_600_000_000;
 
@@ -103,6 +106,17 @@ impl Log {
         self.active.publish(self.end);
     }
 
+    /// The log as a segment in a file system of its own, committed and opened again.
+    pub(crate) fn seal(&self, columns: ColumnRule) -> Arc<Segment> {
+        let fs = MemFs::new(2);
+        seal_into(&fs, Path::new("/"), &self.closed(), columns)
+    }
+
+    /// The rows to be sealed.
+    pub(crate) fn closed(&self) -> ClosedLog {
+        ClosedLog::new(Arc::clone(&self.index), self.active.sequences())
+    }
+
     /// Changes one byte of the file, as a failing medium would.
     pub(crate) fn damage(&self, offset: ByteOffset) {
         let file = self.fs.open(&self.path).unwrap();
@@ -112,12 +126,22 @@ impl Log {
     }
 }
 
+/// Seals a log into the segment of the same number, commits it, and opens it again.
+pub(crate) fn seal_into(fs: &MemFs, dir: &Path, log: &ClosedLog, columns: ColumnRule) -> Arc<Segment> {
+    let id = SegmentId::new(log.id().value());
+    let header = SegmentHeader { id, salt: [id.value() as u8; 16], epoch: [7; 16], created: UnixMicros::EPOCH };
+    let target = Target { fs, dir, header: &header, id_secret: [9; 16], columns };
+    let sealed = query::seal(target, log, Some(log.id()), &|| false).unwrap();
+    sealed.finished.commit().unwrap();
+    Segment::open(fs, &dir.join(id.file_name())).unwrap()
+}
+
 /// One log that holds `events`, all published.
 pub(crate) fn snapshot_of(events: &[Event]) -> Snapshot {
     let mut log = Log::new(1, 1);
     log.append(events);
     log.publish();
-    Snapshot::new(&[log.index])
+    Snapshot::new(&[log.index], &[])
 }
 
 pub(crate) fn record<'a>(event: &'a Event, properties: &'a str) -> Record<'a> {

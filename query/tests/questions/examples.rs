@@ -8,8 +8,8 @@ use query::{BreakdownRow, Buckets, Condition, Error, Point, PropertyKey, Snapsho
 
 use crate::events::{Event, HOUR, Log, instant, site, snapshot_of};
 
-const MINUTE: i64 = HOUR / 60;
-const ALL: Span = Span::EVER;
+pub(crate) const MINUTE: i64 = HOUR / 60;
+pub(crate) const ALL: Span = Span::EVER;
 
 fn totals(points: &[Point]) -> Vec<u64> {
     points.iter().map(|point| point.total).collect()
@@ -19,7 +19,7 @@ fn conversions(points: &[Point]) -> Vec<u64> {
     points.iter().map(|point| point.conversions).collect()
 }
 
-fn hours(count: i64) -> Buckets {
+pub(crate) fn hours(count: i64) -> Buckets {
     Buckets::cut(instant(0), instant((count - 1) * HOUR), Unit::Hour, &Zone::utc()).unwrap()
 }
 
@@ -28,9 +28,9 @@ fn the_end_of_a_goal_series_is_out_and_that_of_an_event_series_in() {
     let signup = |session, minutes| Event::new("signup", Some(session), minutes * MINUTE);
     let snapshot = snapshot_of(&[signup(0xa, 10), signup(0xa, 50), signup(0xb, 30), signup(0xa, 125), signup(0xc, 360)]);
     let (from, to) = (instant(0), instant(6 * HOUR));
-    let goal = snapshot.series(site(1), Term::Event("signup"), Span::until(from, to), &hours(7), &[]).unwrap();
+    let goal = snapshot.series(site(1), Term::Event("signup"), Span::until(from, to), &hours(7), &[]).unwrap().value;
     assert_eq!(conversions(&goal), [2, 0, 1, 0, 0, 0, 0]);
-    let events = snapshot.series(site(1), Term::Event("signup"), Span::through(from, to), &hours(7), &[]).unwrap();
+    let events = snapshot.series(site(1), Term::Event("signup"), Span::through(from, to), &hours(7), &[]).unwrap().value;
     assert_eq!(totals(&events), [3, 0, 1, 0, 0, 0, 1]);
 }
 
@@ -48,10 +48,10 @@ fn names_keys_and_breakdown_are_those_of_the_contract() {
         with("signup", 0xc, &[("plan", "\"team\"", None), ("seats", "5", None)]),
         with("download", 0xa, &[("file", "{\"ext\":\"pdf\"}", None)]),
     ]);
-    let names: Vec<String> = snapshot.names(site(1), ALL).into_iter().map(|name| name.name).collect();
+    let names: Vec<String> = snapshot.names(site(1), ALL).unwrap().value.into_iter().map(|name| name.name).collect();
     assert_eq!(names, ["download", "signup"]);
-    assert_eq!(snapshot.property_keys(site(1), "signup", ALL).unwrap(), ["plan", "seats"]);
-    let breakdown = |name, key| snapshot.breakdown(site(1), name, &PropertyKey::parse(key).unwrap(), ALL, 20).unwrap();
+    assert_eq!(snapshot.property_keys(site(1), "signup", ALL).unwrap().value, ["plan", "seats"]);
+    let breakdown = |name, key| snapshot.breakdown(site(1), name, &PropertyKey::parse(key).unwrap(), ALL, 20).unwrap().value;
     let row = |name: &str, sessions, total| BreakdownRow { name: name.to_owned(), sessions, total };
     assert_eq!(breakdown("signup", "plan"), [row("pro", 2, 3), row("team", 1, 1)]);
     assert_eq!(breakdown("signup", "seats"), [row("5", 1, 1)]);
@@ -70,7 +70,7 @@ fn a_session_in_two_logs_counts_once_and_rows_without_one_each() {
         log.publish();
     }
     let indexes: Vec<_> = logs.into_iter().map(|log| log.index).collect();
-    let points = Snapshot::new(&indexes).series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap();
+    let points = Snapshot::new(&indexes, &[]).series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap().value;
     assert_eq!(points, [Point { conversions: 5 + 3, total: 12 }, Point { conversions: 3, total: 3 }]);
 }
 
@@ -81,13 +81,13 @@ fn a_record_that_does_not_verify_is_an_error_only_for_questions_that_read_it() {
     let offsets = log.append(&[event(0), event(HOUR)]);
     log.publish();
     log.damage(ByteOffset::new(offsets[1].value() + 20));
-    let snapshot = Snapshot::new(&[Arc::clone(&log.index)]);
+    let snapshot = Snapshot::new(&[Arc::clone(&log.index)], &[]);
     let key = PropertyKey::parse("plan").unwrap();
     let condition = [Condition::Property { key: key.clone(), value: "pro".to_owned() }];
     let ask = |span| {
-        let series = snapshot.series(site(1), Term::Event("signup"), span, &hours(2), &condition).map(|points| totals(&points));
-        let rows = snapshot.breakdown(site(1), "signup", &key, span, 20).map(|rows| rows.len());
-        (series, rows, snapshot.property_keys(site(1), "signup", span))
+        let series = snapshot.series(site(1), Term::Event("signup"), span, &hours(2), &condition).map(|points| totals(&points.value));
+        let rows = snapshot.breakdown(site(1), "signup", &key, span, 20).map(|rows| rows.value.len());
+        (series, rows, snapshot.property_keys(site(1), "signup", span).map(|keys| keys.value))
     };
     let (series, rows, keys) = ask(Span::until(instant(0), instant(HOUR)));
     assert_eq!((series.unwrap(), rows.unwrap(), keys.unwrap()), (vec![1, 0], 1, vec!["plan".to_owned()]));
@@ -95,7 +95,7 @@ fn a_record_that_does_not_verify_is_an_error_only_for_questions_that_read_it() {
     assert!(matches!(series, Err(Error::Record(_))));
     assert!(matches!(rows, Err(Error::Record(_))));
     assert!(matches!(keys, Err(Error::Record(_))));
-    assert_eq!(totals(&snapshot.series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap()), [1, 1]);
+    assert_eq!(totals(&snapshot.series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap().value), [1, 1]);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn properties_that_are_no_object_are_named_with_their_place() {
     let mut log = Log::new(9, 1);
     let offsets = log.append(&[Event { properties: vec![("plan", "pro", None)], ..Event::new("signup", Some(1), 0) }]);
     log.publish();
-    let error = Snapshot::new(&[Arc::clone(&log.index)]).property_keys(site(1), "signup", ALL).unwrap_err();
+    let error = Snapshot::new(&[Arc::clone(&log.index)], &[]).property_keys(site(1), "signup", ALL).unwrap_err();
     let expected = format!("properties of the record at byte {} of log 0000000000000009 are no JSON object", offsets[0]);
     assert_eq!(error.to_string(), expected);
 }
@@ -114,7 +114,7 @@ fn the_last_instant_of_9999_is_in_a_span_through_it() {
         snapshot_of(&[Event::new("signup", None, UnixMicros::MAX.micros()), Event::new("signup", None, UnixMicros::MIN.micros())]);
     for end in [UnixMicros::MIN, UnixMicros::MAX] {
         let buckets = Buckets::cut(end, end, Unit::Month, &Zone::parse("Pacific/Apia").unwrap()).unwrap();
-        let points = snapshot.series(site(1), Term::Event("signup"), Span::through(end, end), &buckets, &[]).unwrap();
+        let points = snapshot.series(site(1), Term::Event("signup"), Span::through(end, end), &buckets, &[]).unwrap().value;
         assert_eq!(points, [Point { conversions: 1, total: 1 }]);
     }
 }
@@ -145,12 +145,12 @@ fn a_snapshot_stays_as_it_is_while_the_log_grows() {
     let events: Vec<Event> = (0..10).map(|n| Event::new("signup", Some(n), 0)).collect();
     log.append(&events);
     log.publish();
-    let snapshot = Snapshot::new(&[Arc::clone(&log.index)]);
+    let snapshot = Snapshot::new(&[Arc::clone(&log.index)], &[]);
     for _ in 0..50 {
         log.append(&events);
         log.publish();
     }
-    let points = snapshot.series(site(1), Term::Event("signup"), ALL, &hours(1), &[]).unwrap();
+    let points = snapshot.series(site(1), Term::Event("signup"), ALL, &hours(1), &[]).unwrap().value;
     assert_eq!(points, [Point { conversions: 10, total: 10 }]);
 }
 
@@ -161,7 +161,7 @@ fn readers_beside_the_writer_always_see_whole_batches() {
     let index = Arc::clone(&log.index);
     let batch: Vec<Event> = (0..10).map(|n| Event::new("signup", Some(n), i64::from(n) * HOUR)).collect();
     let ask = move || {
-        let points = Snapshot::new(&[Arc::clone(&index)]).series(site(1), Term::Event("signup"), ALL, &hours(10), &[]).unwrap();
+        let points = Snapshot::new(&[Arc::clone(&index)], &[]).series(site(1), Term::Event("signup"), ALL, &hours(10), &[]).unwrap().value;
         let batches = points[0].total;
         let expected = Point { conversions: batches.min(1), total: batches };
         assert!(points.iter().all(|point| *point == expected), "{points:?}");

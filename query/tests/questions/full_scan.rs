@@ -1,10 +1,10 @@
-//! Every question, on random events in one to three logs, equals a scan of all events.
+//! Every question, on random events in one to four logs and segments, equals a scan of all events.
 
-use format::{Kind, Sequence};
+use format::{Kind, Segment, Sequence};
 use proptest::prelude::*;
-use query::{Buckets, Condition, PropertyKey, Snapshot, Span, Term, Unit, Zone};
+use query::{Answer, Buckets, ColumnRule, Condition, Error, PropertyKey, SegmentRows, Snapshot, Span, Term, Unit, Zone};
 
-use crate::events::{Event, HOUR, Log, instant, site};
+use crate::events::{Event, HOUR, Log, instant, record, site};
 use crate::model::Model;
 
 /// JSON of a value and the contract's text of it.
@@ -21,6 +21,17 @@ const VALUES: [(&str, Option<&str>); 8] = [
 const KEYS: [&str; 3] = ["plan", "seats", "two words"];
 const NAMES: [&str; 3] = ["signup", "sign", ""];
 const PATHS: [&str; 3] = ["/", "/a", ""];
+
+const EVENT_IDS: [&str; 8] = [
+    "id-0",
+    "id-1",
+    "ID-1",
+    "00000000-0000-4000-8000-000000000001",
+    "00000000-0000-4000-8000-000000000002",
+    "00000000-0000-4000-8000-00000000000A",
+    "abcdefghijklmn",
+    "abcdefghijkl-_",
+];
 
 fn property() -> impl Strategy<Value = (&'static str, &'static str, Option<&'static str>)> {
     (prop::sample::select(&KEYS[..]), prop::sample::select(&VALUES[..])).prop_map(|(key, (json, text))| (key, json, text))
@@ -39,10 +50,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     let kind = prop_oneof![4 => Just(Kind::Event), 2 => Just(Kind::Pageview), 1 => Just(Kind::Vital)];
     let name = prop::sample::select(&NAMES[..]).prop_map(str::to_owned);
     let path = prop::option::of(prop::sample::select(&PATHS[..]).prop_map(str::to_owned));
-    let id = prop::option::of((0u8..12).prop_map(|n| match n % 2 {
-        0 => format!("id-{n}"),
-        _ => format!("00000000-0000-4000-8000-0000000000{n:02}"),
-    }));
+    let id = prop::option::of(prop::sample::select(&EVENT_IDS[..]).prop_map(str::to_owned));
     let session = prop::option::weighted(0.8, 0u8..12);
     (1u8..3, kind, name, path, time(), session, id, prop::collection::vec(property(), 0..3)).prop_map(
         |(site, kind, name, path, time, session, event_id, properties)| Event {
@@ -61,7 +69,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     site: u8,
-    is_path: bool,
+    /// 0: events named `text`; 1: the path `text`; 2: all pageviews.
+    kind: u8,
     text: &'static str,
     span: (i64, i64),
     unit: Unit,
@@ -76,41 +85,80 @@ pub(crate) fn question() -> impl Strategy<Value = Question> {
     let conditions = prop::collection::vec(condition, 0..2);
     let unit = prop::sample::select(vec![Unit::Hour, Unit::Day]);
     let ends = (time(), time()).prop_map(|(one, other)| (one.min(other), one.max(other)));
-    (1u8..4, any::<bool>(), text, ends, unit, conditions, prop::sample::select(&KEYS[..]), 0usize..6).prop_map(
-        |(site, is_path, text, span, unit, conditions, key, limit)| Question { site, is_path, text, span, unit, conditions, key, limit },
+    (1u8..4, 0u8..3, text, ends, unit, conditions, prop::sample::select(&KEYS[..]), 0usize..6).prop_map(
+        |(site, kind, text, span, unit, conditions, key, limit)| Question { site, kind, text, span, unit, conditions, key, limit },
     )
 }
 
+/// The value of an answer that lacks nothing.
+fn whole<T>(answer: Result<Answer<T>, Error>) -> T {
+    let Answer { value, missing } = answer.unwrap();
+    assert!(missing.is_empty(), "{missing:?}");
+    value
+}
+
 pub(crate) fn ask(snapshot: &Snapshot, model: &Model, question: &Question) -> Result<(), TestCaseError> {
-    let Question { site: on, is_path, text, span: (from, end), unit, ref conditions, key, limit } = *question;
+    let Question { site: on, kind, text, span: (from, end), unit, ref conditions, key, limit } = *question;
     let span = Span::until(instant(from), instant(end));
-    let term = if is_path { Term::Path(text) } else { Term::Event(text) };
+    let term = match kind {
+        0 => Term::Event(text),
+        1 => Term::Path(text),
+        _ => Term::Pageviews,
+    };
     let key_path = |key: &str| PropertyKey::parse(key).unwrap();
     let asked: Vec<Condition> =
         conditions.iter().map(|(key, value)| Condition::Property { key: key_path(key), value: (*value).to_owned() }).collect();
     let buckets = Buckets::cut(instant(from), instant(end), unit, &Zone::utc()).unwrap();
     let unit = if unit == Unit::Hour { HOUR } else { 24 * HOUR };
-    prop_assert_eq!(
-        snapshot.series(site(on), term, span, &buckets, &asked).unwrap(),
-        model.series(on, term, (from, end), unit, conditions)
-    );
-    prop_assert_eq!(snapshot.names(site(on), span), model.names(on, (from, end)));
-    prop_assert_eq!(snapshot.property_keys(site(on), text, span).unwrap(), model.property_keys(on, text, (from, end)));
-    let breakdown = snapshot.breakdown(site(on), text, &key_path(key), span, limit).unwrap();
+    prop_assert_eq!(whole(snapshot.series(site(on), term, span, &buckets, &asked)), model.series(on, term, (from, end), unit, conditions));
+    prop_assert_eq!(whole(snapshot.names(site(on), span)), model.names(on, (from, end)));
+    prop_assert_eq!(whole(snapshot.property_keys(site(on), text, span)), model.property_keys(on, text, (from, end)));
+    let breakdown = whole(snapshot.breakdown(site(on), text, &key_path(key), span, limit));
     prop_assert_eq!(breakdown, model.breakdown(on, text, key, (from, end), limit));
     Ok(())
 }
 
+/// Rules under which few rows, or none, are enough for a column.
+pub(crate) fn column_rule() -> impl Strategy<Value = ColumnRule> {
+    (0u32..9, 1u32..30, 0usize..4).prop_map(|(min_rows, min_share, max_of_site)| ColumnRule { min_rows, min_share, max_of_site })
+}
+
+/// The events of a log, how many hours later than others they are, and whether the log is sealed.
+fn file() -> impl Strategy<Value = (Vec<Event>, Option<ColumnRule>)> {
+    // So files overlap, or touch, with a bucket that both have rows in, or lie apart.
+    let later = prop_oneof![2 => Just(0), 2 => (0i64..5).prop_map(|days| days * 11)];
+    let events = prop_oneof![Just(0..300), Just(0..20)].prop_flat_map(|len| prop::collection::vec(event(), len));
+    (events, later, prop::option::weighted(0.7, column_rule())).prop_map(|(mut events, later, sealed)| {
+        events.iter_mut().for_each(|event| event.time += later * HOUR);
+        (events, sealed)
+    })
+}
+
+/// The rows of a segment are those of its log, in the order of segments.
+fn check_rows(segment: &Segment, first: u64, events: &[Event]) {
+    let mut rows = SegmentRows::new(segment).unwrap();
+    let mut found = Vec::new();
+    while let Some((sequence, row)) = rows.next().unwrap() {
+        let event = &events[(sequence.value() - first) as usize];
+        assert_eq!(row, record(event, &event.properties_text()));
+        found.push((row.site, row.kind, row.name.to_owned(), row.time, sequence));
+    }
+    assert_eq!(found.len(), events.len());
+    assert!(found.is_sorted());
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
     #[test]
     fn answers_equal_a_full_scan(
-        logs in prop::collection::vec(prop::collection::vec(event(), 0..300), 1..4),
+        files in prop::collection::vec(file(), 1..5),
         unpublished in prop::collection::vec(event(), 0..40),
         questions in prop::collection::vec(question(), 8),
     ) {
         let mut model = Model { events: Vec::new() };
-        let mut indexes = Vec::new();
-        for (id, events) in (1..).zip(&logs) {
+        let (mut indexes, mut segments) = (Vec::new(), Vec::new());
+        for (id, (events, sealed)) in (1..).zip(&files) {
             let mut log = Log::new(id, model.events.len() as u64 + 1);
             for batch in events.chunks(50) {
                 log.append(batch);
@@ -129,9 +177,20 @@ proptest! {
                     prop_assert_eq!(log.active.first_with_id(site(on), id), expected);
                 }
             }
-            indexes.push(log.index);
+            let Some(columns) = sealed else {
+                indexes.push(log.index);
+                continue;
+            };
+            let segment = log.seal(*columns);
+            check_rows(&segment, first + 1, events);
+            let of_segment = Model { events: events.clone() };
+            for (on, id) in (1..4).flat_map(|on| EVENT_IDS.map(|id| (on, id))) {
+                let found = segment.find_event_id(site(on), id).unwrap().map(|(_, sequence)| sequence);
+                prop_assert_eq!(found, of_segment.first_with_id(on, id).map(|at| Sequence::new(first + at as u64 + 1)));
+            }
+            segments.push(segment);
         }
-        let snapshot = Snapshot::new(&indexes);
+        let snapshot = Snapshot::new(&indexes, &segments);
         prop_assert_eq!(snapshot.rows(), model.events.len() as u64);
         for question in &questions {
             ask(&snapshot, &model, question)?;

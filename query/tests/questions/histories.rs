@@ -1,4 +1,4 @@
-//! Whole histories of a data directory against the model: append, rotate, drain, kill, cut the power, fail calls, start again, ask.
+//! Whole histories of a data directory against the model: append, rotate, seal, drain, kill, cut the power, fail calls, start again, ask.
 //!
 //! The directory is opened, recovered and indexed as the daemon does it, on the file system that forgets what was not synced.
 
@@ -10,13 +10,13 @@ use format::fs::FileSystem;
 use format::fs::double::{Dice, Fault, FaultKind, MemFs, Op};
 use format::log::recovery::ClosedEnd;
 use format::manifest::Closed;
-use format::{Error, LogFile, LogHeader, LogOptions, LogWriter, Sequence, UnixMicros};
+use format::{Error, LogFile, LogHeader, LogOptions, LogWriter, Segment, Sequence, UnixMicros};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use query::{ActiveIndex, ActiveWriter, Snapshot};
+use query::{ActiveIndex, ActiveWriter, ClosedLog, ColumnRule, Snapshot};
 
-use crate::events::{Event, record};
-use crate::full_scan::{Question, ask, event, question};
+use crate::events::{Event, record, seal_into};
+use crate::full_scan::{Question, ask, column_rule, event, question};
 use crate::model::Model;
 
 const DIR: &str = "/data";
@@ -30,6 +30,8 @@ enum Action {
     FailCommit(Vec<Event>, Op, u64, FaultKind),
     /// The log is closed and another one begun.
     Rotate,
+    /// A closed log is replaced by a segment.
+    Seal(usize, ColumnRule),
     /// The same, while a call fails.
     FailRotate(u64, FaultKind),
     /// A clean end and a start.
@@ -50,7 +52,8 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         6 => vec(event(), 1..12).prop_map(Action::Commit),
         2 => (vec(event(), 1..4), op, 0..3u64, kind()).prop_map(|(events, op, nth, kind)| Action::FailCommit(events, op, nth, kind)),
-        2 => Just(Action::Rotate),
+        3 => Just(Action::Rotate),
+        4 => (0..4usize, column_rule()).prop_map(|(number, columns)| Action::Seal(number, columns)),
         1 => (0..24u64, kind()).prop_map(|(nth, kind)| Action::FailRotate(nth, kind)),
         1 => Just(Action::Drain),
         1 => Just(Action::Kill),
@@ -65,7 +68,11 @@ struct Store {
     opened: Opened,
     writer: LogWriter,
     active: ActiveWriter,
+    /// The last one is that of the open log.
     indexes: Vec<Arc<ActiveIndex>>,
+    /// Of all logs but the last.
+    closed: Vec<ClosedLog>,
+    segments: Vec<Arc<Segment>>,
 }
 
 /// What a start found: the stored events, as far as the model can name them.
@@ -82,7 +89,7 @@ impl Store {
         assert_eq!(opened.lost_and_found, [""; 0], "a crash leaves nothing that is not explained");
         let logs_path = opened.directory.logs_path();
         let mut names = Vec::new();
-        let mut indexes = Vec::new();
+        let (mut indexes, mut closed) = (Vec::new(), Vec::new());
         let mut going_on = None;
         let mut next_sequence = Sequence::FIRST;
         for log in opened.manifest.logs() {
@@ -97,6 +104,9 @@ impl Store {
                 file.repair(&recovered)?;
             }
             active.publish(recovered.end);
+            if log.closed.is_some() {
+                closed.push(ClosedLog::new(Arc::clone(&index), active.sequences()));
+            }
             indexes.push(index);
             next_sequence = recovered.next_sequence;
             if log.closed.is_none() {
@@ -113,7 +123,7 @@ impl Store {
                 (writer, active)
             }
         };
-        Ok(Start { store: Store { opened, writer, active, indexes }, names })
+        Ok(Start { store: Store { opened, writer, active, indexes, closed, segments: Vec::new() }, names })
     }
 
     fn create(fs: &MemFs, opened: &mut Opened, base_sequence: Sequence) -> Result<LogWriter, Error> {
@@ -140,9 +150,20 @@ impl Store {
         self.opened.manifest.log_closed(self.writer.id(), Closed { end, is_damaged: false })?;
         self.writer = Self::create(fs, &mut self.opened, sequence_end)?;
         let (active, index) = ActiveWriter::new(Arc::clone(self.writer.reader()));
-        self.active = active;
+        let ended = std::mem::replace(&mut self.active, active);
+        self.closed.extend(self.indexes.last().map(|index| ClosedLog::new(Arc::clone(index), ended.sequences())));
         self.indexes.push(index);
         Ok(())
+    }
+
+    /// Replaces a closed log by a segment until the next start, which finds the log again.
+    fn seal(&mut self, number: usize, columns: ColumnRule) {
+        if !self.closed.is_empty() {
+            let number = number % self.closed.len();
+            self.indexes.remove(number);
+            let log = self.closed.remove(number);
+            self.segments.push(seal_into(&MemFs::new(4), Path::new("/"), &log, columns));
+        }
     }
 }
 
@@ -223,6 +244,11 @@ impl Run {
                     store.rotate(&self.fs).unwrap();
                 }
             }
+            Action::Seal(number, columns) => {
+                if let Some(store) = &mut self.store {
+                    store.seal(number, columns);
+                }
+            }
             Action::FailRotate(nth, kind) => {
                 self.fs.fail(Fault { op: None, nth, forever: false, kind });
                 let failed = self.store.as_mut().is_some_and(|store| store.rotate(&self.fs).is_err());
@@ -252,7 +278,7 @@ impl Run {
             }
             Action::Ask(question) => {
                 if let Some(store) = &self.store {
-                    ask(&Snapshot::new(&store.indexes), &self.model, &question)?;
+                    ask(&Snapshot::new(&store.indexes, &store.segments), &self.model, &question)?;
                 }
             }
         }
@@ -261,7 +287,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn every_history_answers_as_a_full_scan_of_what_was_acknowledged(actions in vec(action(), 1..30), last in question()) {

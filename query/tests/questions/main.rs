@@ -6,3 +6,5 @@ mod examples;
 mod full_scan;
 mod histories;
 mod model;
+mod sealing;
+mod segments;

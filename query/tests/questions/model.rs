@@ -35,6 +35,7 @@ impl Model {
             let is_term = match term {
                 Term::Event(name) => event.kind == Kind::Event && event.name == name,
                 Term::Path(path) => event.kind == Kind::Pageview && event.path.as_deref() == Some(path),
+                Term::Pageviews => event.kind == Kind::Pageview && event.name.is_empty(),
             };
             event.site == on && is_term && from <= event.time && event.time < end
         };

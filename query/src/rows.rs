@@ -1,0 +1,314 @@
+//! The rows of a segment as the records they were made from.
+
+use std::ops::Range;
+
+use format::error::Corruption;
+use format::sealed::{Field, NO_SESSION, Run};
+use format::{ByteOffset, Error, Record, Segment, Sequence, Source, UnixMicros};
+
+use crate::fields::{self, OF_RECORDS};
+use crate::shape::Shape;
+
+/// How many rows are decoded at once: a block of a column.
+pub(crate) const BLOCK_ROWS: u32 = 16_384;
+
+/// Entries of a dictionary that are kept at hand, by the low bits of their codes.
+const SLOTS: usize = 1024;
+
+/// Cuts rows where blocks of columns begin, so that each block is decoded once.
+pub(crate) fn blocks(rows: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+    let mut next = rows.start;
+    std::iter::from_fn(move || {
+        let from = next;
+        // No segment has 2^32 rows, and none of its blocks ends there.
+        next = (from / BLOCK_ROWS).saturating_add(1).saturating_mul(BLOCK_ROWS).min(rows.end);
+        (from < next).then_some(from..next)
+    })
+}
+
+/// A segment says something that nobody wrote, although its checksums match: made by hand, or by a bug.
+pub(crate) fn nonsense(segment: &Segment, what: &'static str) -> Error {
+    Error::Corrupt { path: segment.path().to_owned(), offset: ByteOffset::new(0), source: Corruption::Payload { what } }
+}
+
+/// Reads all rows of a segment in its order: by site, kind, name, time, sequence.
+///
+/// Memory: a block of each column, and up to 1,024 entries of each dictionary, those of one run's property columns among them.
+pub struct SegmentRows<'s> {
+    segment: &'s Segment,
+    runs: std::vec::IntoIter<Run>,
+    run: Option<RunValues>,
+    block: Block,
+    entries: [Slots<Vec<u8>>; Field::ALL.len()],
+    properties: String,
+}
+
+/// The run that is read, and the values of its property columns.
+struct RunValues {
+    run: Run,
+    /// Rows that are still to be decoded.
+    left: Range<u32>,
+    columns: Vec<Values>,
+    /// Shapes, and the columns of their holes.
+    shapes: Slots<(Shape, Vec<usize>)>,
+}
+
+/// A property column.
+struct Values {
+    key: String,
+    values: Slots<String>,
+}
+
+/// Decoded rows of a run.
+#[derive(Default)]
+struct Block {
+    rows: Range<u32>,
+    next: usize,
+    times: Vec<i64>,
+    sequences: Vec<Sequence>,
+    sessions: Vec<u32>,
+    codes: [Vec<u32>; Field::ALL.len()],
+    /// By property column.
+    properties: Vec<Vec<u32>>,
+    event_ids: EventIds,
+}
+
+/// The event ids of decoded rows, one behind the other.
+#[derive(Default)]
+struct EventIds {
+    text: String,
+    /// Rows that have one, and where it ends.
+    ends: Vec<(u32, usize)>,
+    /// Of the rows still to come, the first with one.
+    next: usize,
+}
+
+impl<'s> SegmentRows<'s> {
+    /// Before the first row.
+    ///
+    /// # Errors
+    ///
+    /// If the segment cannot be read.
+    pub fn new(segment: &'s Segment) -> Result<SegmentRows<'s>, Error> {
+        Ok(SegmentRows {
+            segment,
+            runs: segment.runs()?.into_iter(),
+            run: None,
+            block: Block::default(),
+            entries: std::array::from_fn(|_| Slots::default()),
+            properties: String::new(),
+        })
+    }
+
+    /// The next row, as it was but for the time of receipt, which is that of another row received in the same minute. `None` behind
+    /// the last.
+    ///
+    /// # Errors
+    ///
+    /// If the segment cannot be read, or says what nobody wrote.
+    #[allow(clippy::should_implement_trait)] // A row is lent.
+    pub fn next(&mut self) -> Result<Option<(Sequence, Record<'_>)>, Error> {
+        while self.block.next == self.block.rows.len() {
+            if !self.decode_block()? {
+                return Ok(None);
+            }
+        }
+        let at = self.block.next;
+        self.block.next += 1;
+        self.fetch(at)?;
+        let row = self.block.rows.start + at as u32;
+        let event_id = self.block.event_ids.take(row);
+        let Some(RunValues { run, .. }) = &self.run else { return Ok(None) };
+        let sequence = self.block.sequences[at];
+        let time = UnixMicros::new(self.block.times[at]).ok_or_else(|| nonsense(self.segment, "time"))?;
+        let mut record = Record::new(run.kind, Source::Browser, run.site, time, self.received(sequence));
+        record.name = &run.name;
+        for field in OF_RECORDS {
+            let code = self.code(field, at);
+            if code != 0 {
+                let entry = self.entries[field as usize].get(code).map_or(&[][..], Vec::as_slice);
+                fields::set(&mut record, field, entry).ok_or_else(|| nonsense(self.segment, "field"))?;
+            }
+        }
+        let session = self.block.sessions[at];
+        record.session = if session == NO_SESSION { None } else { Some(self.segment.session_id(session)?) };
+        record.event_id = event_id.map(|id| &self.block.event_ids.text[id]);
+        record.properties = &self.properties;
+        Ok(Some((sequence, record)))
+    }
+
+    /// Decodes the next rows of this run or the next. False if there are none.
+    fn decode_block(&mut self) -> Result<bool, Error> {
+        let is_done = self.run.as_ref().is_none_or(|run| run.left.is_empty());
+        if is_done {
+            let Some(run) = self.runs.next() else { return Ok(false) };
+            self.run = Some(RunValues::read(self.segment, run)?);
+        }
+        let Some(run) = &mut self.run else { return Ok(false) };
+        let Some(rows) = blocks(run.left.clone()).next() else { return Ok(false) };
+        run.left.start = rows.end;
+        self.block.decode(self.segment, run, rows)?;
+        Ok(true)
+    }
+
+    fn code(&self, field: Field, at: usize) -> u32 {
+        self.block.codes[field as usize].get(at).copied().unwrap_or(0)
+    }
+
+    /// Brings the entries and the properties of a row to hand.
+    fn fetch(&mut self, at: usize) -> Result<(), Error> {
+        for field in OF_RECORDS {
+            let code = self.code(field, at);
+            if code != 0 {
+                let segment = self.segment;
+                self.entries[field as usize].get_or_read(code, |entry| {
+                    entry.clear();
+                    segment.entry(field, code, entry)
+                })?;
+            }
+        }
+        self.properties.clear();
+        let shape = self.code(Field::Shape, at);
+        if let (true, Some(run)) = (shape != 0, &mut self.run) {
+            run.assemble(self.segment, shape, |column| self.block.properties[column][at], &mut self.properties)?;
+        }
+        Ok(())
+    }
+
+    /// When a row was received, to the minute.
+    fn received(&self, sequence: Sequence) -> UnixMicros {
+        let received = &self.segment.provenance().received;
+        let behind = received.partition_point(|(first, _)| *first <= sequence);
+        behind.checked_sub(1).map_or(UnixMicros::EPOCH, |at| received[at].1)
+    }
+}
+
+impl RunValues {
+    fn read(segment: &Segment, run: Run) -> Result<RunValues, Error> {
+        let columns = segment.property_keys(&run)?.into_iter().map(|key| Values { key, values: Slots::default() }).collect();
+        Ok(RunValues { left: run.rows.clone(), run, columns, shapes: Slots::default() })
+    }
+
+    /// Appends the properties of a row of this shape, whose codes in the columns are `codes`.
+    fn assemble(&mut self, segment: &Segment, shape: u32, codes: impl Fn(usize) -> u32, out: &mut String) -> Result<(), Error> {
+        let RunValues { run, columns, shapes, .. } = self;
+        let (shape, holes) = shapes.get_or_read(shape, |slot| {
+            let read = Shape::of(segment, shape)?;
+            let column = |key: &str| columns.iter().position(|column| column.key == key);
+            let holes = read.holes().map(|key| column(key).ok_or_else(|| nonsense(segment, "shape"))).collect::<Result<_, _>>()?;
+            *slot = (read, holes);
+            Ok(())
+        })?;
+        for column in holes {
+            let code = codes(*column);
+            columns[*column].values.get_or_read(code, |value| {
+                let mut bytes = std::mem::take(value).into_bytes();
+                bytes.clear();
+                segment.property_value(run, *column, code, &mut bytes)?;
+                *value = String::from_utf8(bytes).map_err(|_| nonsense(segment, "property value"))?;
+                Ok(())
+            })?;
+        }
+        let value = |column: &usize| columns[*column].values.get(codes(*column)).map_or("", String::as_str);
+        shape.assemble(holes.iter().map(value), out);
+        Ok(())
+    }
+}
+
+impl Block {
+    fn decode(&mut self, segment: &Segment, run: &RunValues, rows: Range<u32>) -> Result<(), Error> {
+        // Until all is decoded, no row of it is there.
+        self.next = 0;
+        self.rows = 0..0;
+        self.times.clear();
+        segment.times(rows.clone(), &mut self.times)?;
+        self.sequences.clear();
+        segment.sequences(rows.clone(), &mut self.sequences)?;
+        self.sessions.clear();
+        segment.session_codes(rows.clone(), &mut self.sessions)?;
+        for field in Field::ALL {
+            let codes = &mut self.codes[field as usize];
+            codes.clear();
+            if segment.entries(field) > 0 {
+                segment.codes(field, rows.clone(), codes)?;
+            }
+        }
+        self.properties.resize_with(run.columns.len(), Vec::new);
+        for (column, codes) in self.properties.iter_mut().enumerate() {
+            codes.clear();
+            segment.property_codes(&run.run, column, rows.clone(), codes)?;
+        }
+        self.event_ids.decode(segment, rows.clone())?;
+        self.rows = rows;
+        Ok(())
+    }
+}
+
+impl EventIds {
+    fn decode(&mut self, segment: &Segment, rows: Range<u32>) -> Result<(), Error> {
+        let EventIds { text, ends, next } = self;
+        text.clear();
+        ends.clear();
+        *next = 0;
+        segment.event_ids(rows, |row, id| {
+            text.push_str(id);
+            ends.push((row, text.len()));
+            Ok(())
+        })
+    }
+
+    /// Where the id of a row stands, if it has one. Rows are asked for in order.
+    fn take(&mut self, row: u32) -> Option<Range<usize>> {
+        let (_, end) = *self.ends.get(self.next).filter(|(of, _)| *of == row)?;
+        let start = self.next.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        self.next += 1;
+        Some(start..end)
+    }
+}
+
+/// Things by code, each in the one slot it can be in.
+struct Slots<T> {
+    slots: Vec<(u32, T)>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Slots { slots: Vec::new() }
+    }
+}
+
+impl<T: Default> Slots<T> {
+    fn get(&self, code: u32) -> Option<&T> {
+        self.slots.get(code as usize % SLOTS).filter(|slot| slot.0 == code).map(|slot| &slot.1)
+    }
+
+    /// What is there for `code`; `read`, which refuses code 0, puts it there if it is not.
+    fn get_or_read(&mut self, code: u32, read: impl FnOnce(&mut T) -> Result<(), Error>) -> Result<&T, Error> {
+        let at = code as usize % SLOTS;
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, Default::default);
+        }
+        let slot = &mut self.slots[at];
+        if slot.0 != code || code == 0 {
+            // Nothing is there if it cannot be read.
+            slot.0 = 0;
+            read(&mut slot.1)?;
+            slot.0 = code;
+        }
+        Ok(&slot.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_cut_where_columns_are() {
+        let cut = |rows: Range<u32>| blocks(rows).collect::<Vec<_>>();
+        assert_eq!(cut(5..5), []);
+        assert_eq!(cut(0..16_385), [0..16_384, 16_384..16_385]);
+        assert_eq!(cut(16_383..32_769), [16_383..16_384, 16_384..32_768, 32_768..32_769]);
+        assert_eq!(cut(u32::MAX - 16_385..u32::MAX), [u32::MAX - 16_385..u32::MAX - 16_383, u32::MAX - 16_383..u32::MAX]);
+    }
+}

@@ -1,0 +1,157 @@
+//! Sealing: a closed log becomes a segment.
+//!
+//! Records are read three times, and never all kept: once for what the segment is made of (`survey`: runs, order of rows,
+//! dictionaries, sessions, which property keys get columns), once for the properties as those columns cut them (`columns`), and
+//! once, in the segment's order, to be written (`build`). Then the segment is read back, row by row, and compared (`compare`).
+//!
+//! Memory: 16 bytes a row, the dictionaries, 40 bytes a session, and what the writer takes.
+//!
+//! Invariant: a segment that [`seal`] returns holds each row of its input once, in every field but the exact time of receipt, of
+//! which it keeps the minute.
+
+mod build;
+mod columns;
+mod compare;
+mod dictionary;
+mod survey;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use format::fs::FileSystem;
+use format::sealed::{Finished, Provenance, SegmentHeader};
+use format::{LogId, Record, Segment, Sequence};
+
+use crate::active::{ActiveIndex, Sequences};
+use crate::error::Error;
+pub use columns::ColumnRule;
+
+/// How many rows are read between two looks at whether to stop.
+const ROWS_BETWEEN_LOOKS: u32 = 4096;
+
+/// Rows to be sealed, in the order of their sequences.
+pub trait Input {
+    /// How many there are.
+    fn rows(&self) -> u32;
+
+    /// The sequence of a row; it grows with the rows.
+    fn sequence(&self, row: u32) -> Sequence;
+
+    /// The record of a row, which may be copied to `scratch`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn record<'b>(&'b self, row: u32, scratch: &'b mut Vec<u8>) -> Result<Record<'b>, Error>;
+}
+
+/// The rows of a log that is closed, all of them published.
+#[derive(Clone, Debug)]
+pub struct ClosedLog {
+    index: Arc<ActiveIndex>,
+    sequences: Sequences,
+}
+
+impl ClosedLog {
+    /// The log behind `index`; `sequences` are those of its [`ActiveWriter`](crate::ActiveWriter).
+    pub fn new(index: Arc<ActiveIndex>, sequences: Sequences) -> ClosedLog {
+        ClosedLog { index, sequences }
+    }
+
+    /// Which log it is.
+    pub fn id(&self) -> LogId {
+        self.index.log().id()
+    }
+}
+
+impl Input for ClosedLog {
+    fn rows(&self) -> u32 {
+        self.index.rows()
+    }
+
+    fn sequence(&self, row: u32) -> Sequence {
+        self.sequences.of(row)
+    }
+
+    fn record<'b>(&'b self, row: u32, scratch: &'b mut Vec<u8>) -> Result<Record<'b>, Error> {
+        Ok(self.index.log().record(self.index.offset(row), scratch)?)
+    }
+}
+
+/// Where a segment is written, and who it is.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The file system.
+    pub fs: &'a dyn FileSystem,
+    /// The folder of segments.
+    pub dir: &'a Path,
+    /// Identity, salt, epoch, instant.
+    pub header: &'a SegmentHeader,
+    /// The key of the hashes of event ids.
+    pub id_secret: [u8; 16],
+    /// Which properties get columns.
+    pub columns: ColumnRule,
+}
+
+/// A segment that was written, synced and compared with its input, and is not yet committed.
+#[derive(Debug)]
+pub struct Sealed {
+    /// To commit it with.
+    pub finished: Finished,
+    /// To read it with, now and when it is committed.
+    pub segment: Arc<Segment>,
+}
+
+/// Writes the rows of `input` as a segment, syncs it, and compares what it reads back with the input. `log` is the log that the
+/// segment replaces. Ends soon after `is_stopped` has become true.
+///
+/// A file that was begun and not finished is removed again, as far as that is possible.
+///
+/// # Errors
+///
+/// [`Error::Record`] if the input cannot be read, the disk is full, or the segment cannot be written or read;
+/// [`Error::NotEqual`] if what was read back is not what was written; [`Error::Stopped`].
+pub fn seal(target: Target<'_>, input: &impl Input, log: Option<LogId>, is_stopped: &dyn Fn() -> bool) -> Result<Sealed, Error> {
+    let rows = Rows { input, is_stopped };
+    let begun = survey::survey(&rows)?;
+    let plan = columns::plan(begun, &rows, target.columns)?;
+    let provenance = Provenance { log, segments: Vec::new(), sequences: plan.survey.sequences(), received: plan.survey.received.clone() };
+    let sealed = build::write(target, &plan, &rows, &provenance).and_then(|finished| {
+        let segment = finished.open(target.fs)?;
+        compare::compare(&segment, &plan.survey.sum, is_stopped)?;
+        Ok(Sealed { finished, segment })
+    });
+    if sealed.is_err() {
+        // What stays is a file without a trailer, which the next start removes.
+        let _ = target.fs.remove(&target.dir.join(target.header.id.file_name()));
+    }
+    sealed
+}
+
+/// Rows of the input, and whether to go on reading them.
+struct Rows<'a, I> {
+    input: &'a I,
+    is_stopped: &'a dyn Fn() -> bool,
+}
+
+impl<I: Input> Rows<'_, I> {
+    /// Calls `visit` with each of `rows`, its sequence and its record.
+    ///
+    /// # Errors
+    ///
+    /// As [`Input::record`] and `visit`; [`Error::Stopped`].
+    fn for_each(
+        &self,
+        rows: impl Iterator<Item = u32>,
+        mut visit: impl FnMut(u32, Sequence, &Record<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut scratch = Vec::new();
+        for (read, row) in (0u32..).zip(rows) {
+            if read.is_multiple_of(ROWS_BETWEEN_LOOKS) && (self.is_stopped)() {
+                return Err(Error::Stopped);
+            }
+            visit(row, self.input.sequence(row), &self.input.record(row, &mut scratch)?)?;
+        }
+        Ok(())
+    }
+}

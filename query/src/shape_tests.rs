@@ -1,0 +1,120 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+/// Splits with columns for `keys`, and reads the shape back.
+fn cut<'p>(properties: &'p str, keys: &[&str]) -> (Shape, Vec<(usize, &'p str)>) {
+    let (mut shape, mut values) = (Vec::new(), Vec::new());
+    split(properties, |key| keys.iter().position(|column| *column == key), &mut shape, &mut values);
+    (Shape::read(shape).unwrap(), values)
+}
+
+fn together(shape: &Shape, values: &[(usize, &str)]) -> String {
+    let mut text = String::new();
+    shape.assemble(values.iter().map(|(_, value)| *value), &mut text);
+    text
+}
+
+#[test]
+fn values_with_a_column_leave_a_hole() {
+    let mut shape = Vec::new();
+    let mut values = vec![(7, "kept")];
+    let properties = r#" {"plan" : "pro","n":{"plan":1}, "\u0062": [ 1 ] }"#;
+    split(properties, |key| ["b", "plan"].iter().position(|column| *column == key), &mut shape, &mut values);
+    assert_eq!(shape, b" {\"plan\" : \0,\"n\":{\"plan\":1}, \"\\u0062\": \0 }");
+    assert_eq!(values, [(7, "kept"), (1, "\"pro\""), (0, "[ 1 ]")]);
+}
+
+#[test]
+fn a_key_that_comes_twice_stays_whole() {
+    let properties = r#"{"a":1,"b":2,"\u0061":3,"c":4}"#;
+    let (shape, values) = cut(properties, &["a", "b", "c"]);
+    assert_eq!(values, [(1, "2"), (2, "4")]);
+    assert!(shape.holes().eq(["b", "c"]));
+    assert_eq!(shape.value_text(&PropertyKey::parse("a").unwrap()).unwrap().as_deref(), Some("3"));
+    assert_eq!(shape.value_text(&PropertyKey::parse("b").unwrap()).unwrap(), None);
+}
+
+#[test]
+fn text_that_is_no_object_is_kept_as_it_is() {
+    for properties in ["[1]", "1", "\"k\"", "{", "{\"k\":}", "{\"k\":1}x", "{\"k\":\u{0}}", "\u{0}", "nonsense"] {
+        let (shape, values) = cut(properties, &["k"]);
+        assert_eq!(together(&shape, &values), properties);
+        assert!(values.is_empty());
+        assert!(shape.value_text(&PropertyKey::parse("k").unwrap()).is_err(), "{properties}");
+        assert!(shape.for_each_key(|_| ()).is_err(), "{properties}");
+        for_each_single_key(properties, |key| panic!("{properties} has no key {key}"));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_shape_are_refused() {
+    for bytes in [&b"\xff"[..], b"{\0:1}", b"{\"k\":[\0]}", b"{\"k\0\":1}", b"{\"k\":\0\0}", b"[\0]", b"{", b""] {
+        assert_eq!(Shape::read(bytes.to_vec()), None, "{bytes:?}");
+    }
+}
+
+const KEYS: [&str; 6] = ["plan", "a.b", "", "ä", "k\"", "\u{fffd}"];
+
+/// Ways to write [`KEYS`], and others.
+fn key() -> impl Strategy<Value = &'static str> {
+    select(vec!["plan", "pl\\u0061n", "a.b", "", "ä", "\\u00e4", "k\\\"", "\\ud800", "\\u0000", "other"])
+}
+
+fn json() -> impl Strategy<Value = String> {
+    let leaf = select(vec!["1", "-0.50e3", "\"\"", "\"pro\"", "\"p\\u0072o\\n\"", "true", "null", "[]", "{}", "{ }", "\"\\ud800\""]);
+    leaf.prop_map(str::to_owned).prop_recursive(3, 20, 4, |inner| {
+        prop_oneof![
+            (prop::collection::vec(inner.clone(), 0..4), blank())
+                .prop_map(|(items, blank)| format!("[{blank}{}{blank}]", items.join(&format!(" ,{blank}")))),
+            object(inner),
+        ]
+    })
+}
+
+fn blank() -> impl Strategy<Value = &'static str> {
+    select(vec!["", " ", "\n\t", "\r "])
+}
+
+fn object(value: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    (prop::collection::vec((key(), value), 0..6), blank(), blank()).prop_map(|(entries, one, other)| {
+        let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{one}\"{key}\"{other}:{one}{value}{other}")).collect();
+        format!("{other}{{{one}{}}}{one}", entries.join(","))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_text_comes_back_and_says_the_same_in_parts(
+        properties in object(json()),
+        columns in prop::sample::subsequence(&KEYS[..], 0..=KEYS.len()),
+    ) {
+        let (shape, values) = cut(&properties, &columns);
+        prop_assert_eq!(together(&shape, &values), properties.as_str());
+        prop_assert!(shape.holes().eq(values.iter().map(|(column, _)| columns[*column])));
+        let mut single = Vec::new();
+        for_each_single_key(&properties, |key| single.push(key.to_owned()));
+        for (column, key) in columns.iter().enumerate() {
+            let is_cut = values.iter().any(|(cut, _)| *cut == column);
+            prop_assert_eq!(is_cut, single.iter().any(|single| single == key), "{}", key);
+        }
+        for path in ["plan", "plan.plan", "plan[0]", "plan[1].ä", "\"a.b\"", "\"\"", "ä", "ä.other", "\"k\\\"\"", "\u{fffd}", "other", "other.plan"] {
+            let key = PropertyKey::parse(path).unwrap();
+            let value = columns.iter().position(|column| *column == key.top()).and_then(|column| values.iter().find(|(cut, _)| *cut == column));
+            let text = match value {
+                Some((_, value)) => key.text_below(value).unwrap(),
+                None => shape.value_text(&key).unwrap(),
+            };
+            prop_assert_eq!(text, key.value_text(&properties).unwrap(), "{}", path);
+        }
+        let (mut keys, mut expected) = (Vec::new(), Vec::new());
+        shape.for_each_key(|key| keys.push(key.into_owned())).unwrap();
+        crate::property::for_each_key(&properties, |key| expected.push(key.into_owned())).unwrap();
+        prop_assert_eq!(keys, expected);
+    }
+}

@@ -1,0 +1,148 @@
+//! The rows of a term in a segment: a run, or of a path its posting in a run of pageviews.
+
+use std::ops::Range;
+
+use format::sealed::{Posting, Run};
+use format::{Error, Kind, Segment, SiteId};
+
+use crate::bucket::{Buckets, Span};
+use crate::error;
+use crate::rows::blocks;
+use crate::snapshot::Term;
+use crate::tally::{File, Part, SessionIds};
+
+/// Rows of one run: all, or those of a posting.
+#[derive(Debug)]
+pub(crate) struct TermRows<'s> {
+    pub(crate) segment: &'s Segment,
+    pub(crate) run: Run,
+    posting: Option<Posting>,
+}
+
+impl<'s> TermRows<'s> {
+    /// The rows of a term: at most one run of an event's name or of all pageviews, and of a path as many as pageviews have names.
+    pub(crate) fn find(segment: &'s Segment, site: SiteId, term: Term<'_>) -> Result<Vec<TermRows<'s>>, Error> {
+        match term {
+            Term::Event(name) => {
+                let run = segment.find_run(site, Kind::Event, name)?;
+                Ok(run.into_iter().map(|run| TermRows { segment, run, posting: None }).collect())
+            }
+            Term::Path(path) => {
+                let mut found = Vec::new();
+                for run in segment.runs_of(site, Kind::Pageview)? {
+                    if let Some(posting) = segment.path_posting(&run, path)? {
+                        found.push(TermRows { segment, run, posting: Some(posting) });
+                    }
+                }
+                Ok(found)
+            }
+            Term::Pageviews => {
+                let run = segment.find_run(site, Kind::Pageview, "")?;
+                Ok(run.into_iter().map(|run| TermRows { segment, run, posting: None }).collect())
+            }
+        }
+    }
+
+    /// The rows of the run between which the rows in `span` lie.
+    pub(crate) fn within(&self, span: Span) -> Result<Range<u32>, Error> {
+        within(self.segment, &self.run, span)
+    }
+
+    /// Where the buckets begin and end among the rows of the run, as far as they are in `span`: bucket `n` is rows `n` to `n + 1`.
+    pub(crate) fn edges(&self, buckets: &Buckets, span: Span) -> Result<Vec<u32>, Error> {
+        let mut edges = Vec::with_capacity(buckets.len() + 1);
+        let times = buckets.edges().iter().map(|edge| span.clamp(*edge));
+        self.segment.lower_bounds(self.run.rows.clone(), times, &mut edges)?;
+        Ok(edges)
+    }
+
+    /// Those of the run's rows `rows` that are of the term, in order.
+    pub(crate) fn of_term(&self, rows: Range<u32>) -> impl Iterator<Item = u32> {
+        let of_posting = self.posting.as_ref().map(|posting| posting.rows(rows.clone()));
+        let of_run = if self.posting.is_none() { rows } else { 0..0 };
+        of_posting.into_iter().flatten().chain(of_run)
+    }
+
+    /// How many rows of the term lie below row `row` of the run, up to a number that is the same for all rows.
+    fn rank(&self, row: u32) -> u32 {
+        self.posting.as_ref().map_or(row, |posting| posting.rank(row))
+    }
+}
+
+/// The rows of a run whose time is in `span`.
+pub(crate) fn within(segment: &Segment, run: &Run, span: Span) -> Result<Range<u32>, Error> {
+    let (first, last) = run.times;
+    let bound = |time: i64| {
+        if time <= first.micros() {
+            Ok(run.rows.start)
+        } else if time > last.micros() {
+            Ok(run.rows.end)
+        } else {
+            segment.lower_bound(run.rows.clone(), time)
+        }
+    };
+    let start = bound(span.from)?;
+    Ok(start..bound(span.end)?.max(start))
+}
+
+/// All rows of a term between growing edges, counted by ranks and links: no row is read for it.
+pub(crate) struct Ranges<'s> {
+    rows: TermRows<'s>,
+    edges: Vec<u32>,
+    /// Of each edge, how many rows of the term are below it.
+    ranks: Vec<u32>,
+    /// Of each group.
+    sessions: Vec<u64>,
+}
+
+impl<'s> Ranges<'s> {
+    /// Counts all groups: group `n` has the rows from `edges[n]` to `edges[n + 1]`.
+    pub(crate) fn count(rows: TermRows<'s>, edges: Vec<u32>) -> Result<Ranges<'s>, Error> {
+        let mut sessions = vec![0; edges.len().saturating_sub(1)];
+        match &rows.posting {
+            None => rows.segment.distinct_sessions(&rows.run, &edges, &mut sessions)?,
+            Some(posting) => posting.distinct_sessions(rows.segment, &edges, &mut sessions)?,
+        }
+        let ranks = edges.iter().map(|edge| rows.rank(*edge)).collect();
+        Ok(Ranges { rows, edges, ranks, sessions })
+    }
+
+    fn range(&self, group: usize) -> Range<u32> {
+        self.edges[group]..self.edges[group + 1]
+    }
+
+    /// The session codes of a group, each once but that of rows without one.
+    fn codes(&self, group: usize) -> Result<Vec<u32>, Error> {
+        let TermRows { segment, posting, .. } = &self.rows;
+        let (mut codes, mut block) = (Vec::new(), Vec::new());
+        for rows in blocks(self.range(group)) {
+            match posting {
+                None => segment.session_codes(rows, &mut codes)?,
+                Some(_) => {
+                    block.clear();
+                    segment.session_codes(rows.clone(), &mut block)?;
+                    codes.extend(self.rows.of_term(rows.clone()).map(|row| block[(row - rows.start) as usize]));
+                }
+            }
+        }
+        codes.sort_unstable();
+        codes.dedup_by(|one, other| one == other && *one != format::sealed::NO_SESSION);
+        Ok(codes)
+    }
+}
+
+impl Part for Ranges<'_> {
+    fn rows(&self, group: usize) -> u64 {
+        u64::from(self.ranks[group + 1] - self.ranks[group])
+    }
+
+    fn sessions(&self, group: usize) -> u64 {
+        self.sessions[group]
+    }
+
+    fn add_ids(&self, group: usize, ids: &mut SessionIds) -> Result<(), error::Error> {
+        let segment = self.rows.segment;
+        let codes = self.codes(group).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
+        ids.add(File::Segment(segment), &codes)
+    }
+}
