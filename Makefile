@@ -39,8 +39,9 @@ test-root: toolchain
 	cargo test --locked --package hitkeep-tests --test root -- --test-threads=1
 
 bench: toolchain
-	.ci/need wrk=wrk
+	.ci/need wrk=wrk python3=python3
 	cargo bench --locked --package hitkeep-tests --bench ingest
+	cargo bench --locked --package hitkeep-tests --bench segments
 
 # 10,000 kills instead of 200.
 soak: toolchain
