@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 use crate::checksum::FileChecksum;
 use crate::error::Error;
 use crate::fs::{File, FileSystem};
+use crate::log::growth::is_full;
 use crate::record::Kind;
 use crate::units::{Sequence, SessionId, SiteId, UnixMicros};
 
@@ -102,7 +103,11 @@ impl SegmentWriter {
     /// [`Error::Io`], [`Error::Full`].
     pub fn create(fs: &dyn FileSystem, dir: &Path, header: &SegmentHeader, id_secret: [u8; 16]) -> Result<SegmentWriter, Error> {
         let path = dir.join(header.id.file_name());
-        let file = fs.create(&path).map_err(Error::io("create", &path))?;
+        // No inode left is no space as well.
+        let file = fs.create(&path).map_err(|source| match is_full(&source) {
+            true => Error::Full { path: path.clone(), source },
+            false => Error::io("create", &path)(source),
+        })?;
         fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
         let checksum = header.checksum();
         Ok(SegmentWriter {
