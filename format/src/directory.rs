@@ -5,11 +5,17 @@
 //! * Nothing is written before the lock is held, and nothing is changed before catalog and manifest have been read: a directory that is
 //!   refused is left as it was, but for folders that were missing.
 //! * A catalog that is damaged, or gone from a directory in use, refuses the start. A manifest that is, does not: it is made anew from what is
-//!   still readable of it and from every log whose own header is valid; the damaged file is copied to `lost+found/` before, and by that
-//!   copy what was lost is named at every later start.
+//!   still readable of it, from every segment whose own footer is valid, and from every log whose own header is; the damaged file is
+//!   copied to `lost+found/` before, and by that copy what was lost is named at every later start. Of a log and a segment that was sealed
+//!   from it, the segment is live.
 //! * Catalog and manifest are written anew before the first file is moved or removed.
 //! * A file in `logs/` is removed only if it is a temporary one, or a log that an undamaged manifest never named and to which nothing was
-//!   ever appended. What else the manifest does not name moves to `lost+found/`, which is listed at every start and never emptied.
+//!   ever appended, or one that an undamaged manifest says is replaced, nothing of it was lost, and the segment that has its rows can be
+//!   read or was itself replaced.
+//! * A file in `segments/` is removed only if it is a temporary one, or a segment that an undamaged manifest never named and that is not
+//!   finished, or all of whose sources are live and there, or one that such a manifest says is replaced or dropped, and the segments that
+//!   have its rows can be read.
+//! * What else the manifest does not name moves to `lost+found/`, which is listed at every start and never emptied.
 //! * It may be killed anywhere and run again.
 
 mod place;
@@ -24,14 +30,17 @@ use crate::error::{Corruption, Damage, Error};
 use crate::fs::{FileSystem, RealFs};
 use crate::lock::DirectoryLock;
 use crate::manifest::contents::Contents;
-use crate::manifest::{Identity, LiveLog, Manifest};
+use crate::manifest::{Identity, LiveLog, LiveSegment, Lost, Manifest};
 use crate::paired::{FileKind, Loaded, PairedFile};
-use crate::units::{ByteOffset, Sequence};
+use crate::units::{ByteOffset, LogId, Sequence};
 
 use strays::Strays;
 
 /// The folder of logs.
-const LOGS: &str = "logs";
+pub(crate) const LOGS: &str = "logs";
+
+/// The folder of segments.
+pub(crate) const SEGMENTS: &str = "segments";
 
 /// The folder of files that nothing explains.
 const LOST_AND_FOUND: &str = "lost+found";
@@ -49,13 +58,14 @@ pub struct DataDirectory {
 pub struct Opened {
     /// The directory; it stays locked while this lives.
     pub directory: DataDirectory,
-    /// Which logs are live.
+    /// Which logs and segments are live.
     pub manifest: Manifest,
     /// Where changes of the catalog go.
     pub catalog: CatalogFile,
     /// The changes that the catalog holds, in their order.
     pub catalog_changes: Vec<Vec<u8>>,
-    /// What is lost of the manifest, now or by a copy in `lost+found/`, and the logs that it names and that are gone.
+    /// What is lost: of the manifest, now or by a copy in `lost+found/`; of logs that were sealed and are kept there; the logs and segments
+    /// that the manifest names and that are gone.
     pub damage: Vec<Damage>,
     /// The names in `lost+found/`.
     pub lost_and_found: Vec<String>,
@@ -101,33 +111,46 @@ impl DataDirectory {
     pub fn logs_path(&self) -> PathBuf {
         self.path.join(LOGS)
     }
+
+    /// Where its segments are.
+    pub fn segments_path(&self) -> PathBuf {
+        self.path.join(SEGMENTS)
+    }
+}
+
+/// Moves a log of which something is lost from the data directory at `path` to its `lost+found/`, durably, and says under which name. The
+/// manifest has to name what is lost, and a segment that has the rest.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn set_aside(fs: &dyn FileSystem, path: &Path, log: LogId) -> Result<String, Error> {
+    Strays::find(fs, path)?.set_aside(log)
 }
 
 fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Result<Opened, Error> {
     let disk = &*fs;
-    let logs_path = path.join(LOGS);
-    make_folders(disk, path, &logs_path)?;
+    make_folders(disk, path)?;
     let catalog = CatalogRead::read(disk, path)?;
     let mut manifest = ManifestRead::read(disk, path)?;
-    let mut strays = Strays::find(disk, path, &logs_path)?;
-    if !catalog.exists() && (manifest.exists() || strays.has_logs()) {
+    let mut strays = Strays::find(disk, path)?;
+    if !catalog.exists() && (manifest.exists() || strays.has_any()) {
         return Err(Error::Missing { path: path.join(FileKind::Catalog.file_name()) });
     }
-    if !manifest.exists() && (!catalog.is_empty() || strays.has_logs()) {
+    if !manifest.exists() && (!catalog.is_empty() || strays.has_any()) {
         // The manifest was there before the first change and the first log.
         manifest.damage.push(Damage { from: ByteOffset::new(0), end: ByteOffset::new(0), ..manifest_damage() });
     }
     let mut notes = [catalog.notes(), manifest.notes()].concat();
     let is_damaged = !manifest.damage.is_empty();
     if is_damaged {
-        for log in strays.readable_logs()? {
-            if !manifest.contents.logs.contains_key(&log.id) {
-                notes.push(format!("log {} was taken up from its own header", log.id));
-                manifest.contents.adopt(LiveLog { header: log, closed: None });
-            }
-        }
+        notes.extend(adopt(&mut manifest.contents, &strays)?);
         notes.extend(strays.keep_copy(&path.join(FileKind::Manifest.file_name()))?);
+        // Nothing may go, and nothing may at the next start if this one is killed.
+        manifest.contents.forget_removed(&[], &[]);
     }
+    strays.forget(&mut manifest.contents);
+    let replaced = strays.replaced_logs(&mut manifest.contents, &mut notes)?;
     // A first start has none, nor may a damaged manifest have one.
     if manifest.contents.identity.is_none() {
         manifest.contents.identity = Some(new_identity(path)?);
@@ -142,11 +165,15 @@ fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Re
         }
     }
     damage.extend(missing_logs(&manifest.contents, &strays));
+    damage.extend(missing_segments(&manifest.contents, &strays));
     let next_log = manifest.contents.next_log().max(strays.next_log());
-    let (contents, file) = manifest.settle(disk, path)?;
-    notes.extend(strays.clear(&contents, is_damaged)?);
+    damage.extend(manifest.contents.lost.values().flatten().map(Lost::damage));
+    let (mut contents, file) = manifest.settle(disk, path)?;
+    notes.extend(strays.clear(&contents, &replaced, is_damaged)?);
+    strays.forget(&mut contents);
+    let next_segment = contents.next_segment().max(strays.next_segment());
     Ok(Opened {
-        manifest: Manifest::new(file, contents, next_log),
+        manifest: Manifest::new(file, contents, next_log, next_segment),
         catalog,
         catalog_changes: changes.into_iter().map(|change| change.payload).collect(),
         damage,
@@ -156,10 +183,31 @@ fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Re
     })
 }
 
+/// Takes up what a damaged manifest does not name: segments first, because a log that one was sealed from is not live beside it.
+fn adopt(contents: &mut Contents, strays: &Strays<'_>) -> Result<Vec<String>, Error> {
+    let mut notes = Vec::new();
+    for segment in strays.readable_segments()? {
+        let id = segment.id();
+        if contents.adopt_segment(segment) {
+            notes.push(format!("segment {id} was taken up from its own footer"));
+        }
+    }
+    for header in strays.readable_logs()? {
+        let id = header.id;
+        if contents.adopt(LiveLog { header, closed: None }) {
+            notes.push(format!("log {id} was taken up from its own header"));
+        }
+    }
+    Ok(notes)
+}
+
 /// Makes the folders that are missing, and makes sure of those that are there: the crash may have come between making and syncing.
-fn make_folders(fs: &dyn FileSystem, path: &Path, logs_path: &Path) -> Result<(), Error> {
+fn make_folders(fs: &dyn FileSystem, path: &Path) -> Result<(), Error> {
     fs.create_dir(path).map_err(Error::io("create", path))?;
-    fs.create_dir(logs_path).map_err(Error::io("create", logs_path))?;
+    for folder in [LOGS, SEGMENTS] {
+        let path = path.join(folder);
+        fs.create_dir(&path).map_err(Error::io("create", &path))?;
+    }
     fs.sync_dir(path).map_err(Error::io("sync", path))?;
     let parent = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -198,7 +246,7 @@ fn damage_of_copy(fs: &dyn FileSystem, copy: PathBuf) -> Vec<Damage> {
 
 /// The logs that are named and have no file.
 fn missing_logs(contents: &Contents, strays: &Strays<'_>) -> Vec<Damage> {
-    let missing = contents.logs.values().filter(|log| !strays.has(log.header.id));
+    let missing = contents.logs.values().filter(|log| !strays.has_log(log.header.id));
     let damage = missing.map(|LiveLog { header, closed }| {
         let end = closed.map_or(ByteOffset::new(header.durable_len), |closed| closed.end.end);
         let sequence_end = closed.map_or(header.base_sequence, |closed| closed.end.sequence_end);
@@ -206,6 +254,12 @@ fn missing_logs(contents: &Contents, strays: &Strays<'_>) -> Vec<Damage> {
         Damage { file, from: ByteOffset::new(0), end, sequences: (header.base_sequence, sequence_end) }
     });
     damage.collect()
+}
+
+/// The segments that are named and have no file.
+fn missing_segments(contents: &Contents, strays: &Strays<'_>) -> Vec<Damage> {
+    let missing = contents.segments.values().filter(|segment| !strays.has_segment(segment.id()));
+    missing.map(LiveSegment::damage).collect()
 }
 
 /// What stands in a manifest's file, read but not yet written anew.

@@ -91,6 +91,12 @@ impl Error {
         let path = path.to_owned();
         move |source| Error::Io { operation, path, source }
     }
+
+    /// Whether a sync of a file or folder failed. What was written to it since the last one may be gone though it can be read, and no second
+    /// sync would tell.
+    pub fn is_failed_sync(&self) -> bool {
+        matches!(self, Error::Io { operation: "sync", .. } | Error::Poisoned { .. })
+    }
 }
 
 /// What was wrong with bytes that were read back.

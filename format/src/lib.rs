@@ -28,7 +28,7 @@ pub use catalog::CatalogFile;
 pub use directory::{DataDirectory, Opened};
 pub use error::{Corruption, Damage, Error};
 pub use log::{LogFile, LogHeader, LogOptions, LogReader, LogWriter};
-pub use manifest::{Closed, Identity, LiveLog, Manifest};
+pub use manifest::{Closed, Identity, LiveLog, LiveSegment, Manifest};
 pub use record::{Kind, Record, RecordError, RecordHead, Source};
 pub use sealed::{Segment, SegmentWriter};
 pub use units::{ByteOffset, LogId, Ordinal, PageHash, SegmentId, Sequence, SessionId, SiteId, TokenId, UnixMicros};

@@ -1,11 +1,15 @@
-//! The manifest: which logs are live, and who the data directory is.
+//! The manifest: which logs and segments are live, and who the data directory is.
 //!
 //! Invariants:
 //!
 //! * A log is named here, durably and with proof, before the first record is appended to it; a file that is not named was never
 //!   acknowledged, unless the manifest itself was damaged.
-//! * Nothing is unlinked because it is *not* named here.
-//! * The identities of logs only grow, and none is given out twice, whatever happened to the files.
+//! * Segments are named here when they are complete and synced, in one change with the logs and segments that they replace: of the two
+//!   copies of a row one is live, at every instant.
+//! * Nothing is unlinked because it is *not* named here, but because a change says that it is replaced or dropped; that is remembered
+//!   until the file is gone.
+//! * What was lost of a log before it was sealed is named as long as the log's file is kept in `lost+found/`.
+//! * The identities of logs and of segments only grow, and none that was named is given out twice, whatever happened to the files.
 //! * A log is closed at most once, and never opened again.
 //!
 //! It is a paired file ([`crate::paired`]); `docs/format.md` has the bytes of its changes. Opening it belongs to
@@ -13,17 +17,30 @@
 
 mod change;
 pub(crate) mod contents;
+mod replacement;
+mod segment;
 
 use std::fmt;
+use std::path::Path;
 
+use crate::directory::{LOGS, SEGMENTS};
 use crate::error::Error;
+use crate::fs::FileSystem;
 use crate::log::LogHeader;
 use crate::log::recovery::ClosedEnd;
-use crate::paired::PairedFile;
-use crate::units::LogId;
+use crate::paired::{FileKind, PairedFile};
+use crate::units::{LogId, SegmentId};
 
 use change::ManifestChange;
 use contents::Contents;
+pub use replacement::{Lost, Replacement};
+pub use segment::LiveSegment;
+
+/// A manifest below this length is not worth writing anew.
+const TIDY_BYTES: u64 = 256 * 1024;
+
+/// How many times longer than the shortest form it has to be.
+const TIDY_FACTOR: u64 = 4;
 
 /// A log that the manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +82,13 @@ pub struct Manifest {
     file: PairedFile,
     contents: Contents,
     next_log: LogId,
+    next_segment: SegmentId,
 }
 
 impl Manifest {
-    /// The manifest over a file that holds `contents`; `next_log` is above every identity that was ever seen.
-    pub(crate) fn new(file: PairedFile, contents: Contents, next_log: LogId) -> Manifest {
-        Manifest { file, contents, next_log }
+    /// The manifest over a file that holds `contents`; `next_log` and `next_segment` are above every identity that was ever seen.
+    pub(crate) fn new(file: PairedFile, contents: Contents, next_log: LogId, next_segment: SegmentId) -> Manifest {
+        Manifest { file, contents, next_log, next_segment }
     }
 
     /// The random bytes of this directory.
@@ -86,6 +104,17 @@ impl Manifest {
     /// The live logs, oldest first.
     pub fn logs(&self) -> impl Iterator<Item = &LiveLog> {
         self.contents.logs.values()
+    }
+
+    /// Above every segment that was ever named. Whoever makes segments counts on from here: several may be in the making at a time, and
+    /// be named in any order.
+    pub fn next_segment(&self) -> SegmentId {
+        self.next_segment
+    }
+
+    /// The live segments, in the order of their identities.
+    pub fn segments(&self) -> impl Iterator<Item = &LiveSegment> {
+        self.contents.segments.values()
     }
 
     /// Begins a new epoch: sequences given out from now on have nothing to do with those before. The secret stays.
@@ -112,7 +141,7 @@ impl Manifest {
     pub fn log_created(&mut self, header: &LogHeader) -> Result<(), Error> {
         assert!(header.id >= self.next_log, "no identity is given out twice");
         self.append(ManifestChange::LogCreated { header: header.encode() })?;
-        self.contents.logs.insert(header.id, LiveLog { header: header.clone(), closed: None });
+        self.contents.create_log(LiveLog { header: header.clone(), closed: None });
         self.next_log = header.id.next();
         Ok(())
     }
@@ -130,13 +159,56 @@ impl Manifest {
         let is_open = self.contents.logs.get(&id).is_some_and(|log| log.closed.is_none());
         assert!(is_open, "only an open log is closed");
         self.append(ManifestChange::closed(id, closed))?;
-        if let Some(log) = self.contents.logs.get_mut(&id) {
-            log.closed = Some(closed);
-        }
+        self.contents.close_log(id, closed);
         Ok(())
+    }
+
+    /// Puts segments in the place of logs and segments, in one step.
+    ///
+    /// # Errors
+    ///
+    /// As [`PairedFile::append`].
+    ///
+    /// # Panics
+    ///
+    /// If a segment was named before, or something is replaced that is not live, or a log that is open.
+    pub fn replace(&mut self, replacement: &Replacement) -> Result<(), Error> {
+        let Replacement { logs, segments, added, .. } = replacement;
+        assert!(!added.iter().any(|segment| self.contents.was_named(segment.id())), "no identity is given out twice");
+        let is_closed = |id| self.contents.logs.get(id).is_some_and(|log| log.closed.is_some());
+        assert!(logs.iter().all(is_closed), "only a closed log is replaced");
+        assert!(segments.iter().all(|id| self.contents.segments.contains_key(id)), "only a live segment is replaced");
+        self.append(ManifestChange::replaced(replacement))?;
+        self.contents.replace(replacement.clone());
+        self.next_segment = self.next_segment.max(self.contents.next_segment());
+        Ok(())
+    }
+
+    /// Writes the file anew if it has become several times longer than what it has to say. Returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`PairedFile::replace`]: after [`Error::Full`] the old file goes on, everything else is final.
+    pub fn tidy(&mut self, fs: &dyn FileSystem, dir: &Path) -> Result<bool, Error> {
+        if self.file.len_bytes() < TIDY_BYTES {
+            return Ok(false);
+        }
+        let list = |folder: &str| fs.list(&dir.join(folder));
+        // What cannot be listed now can wait.
+        let (Ok(logs), Ok(segments)) = (list(LOGS), list(SEGMENTS)) else { return Ok(false) };
+        self.contents.forget_removed(&logs, &segments);
+        let payloads = self.contents.payloads();
+        if self.file.len_bytes() < TIDY_FACTOR * PairedFile::len_bytes_of(&payloads) {
+            return Ok(false);
+        }
+        self.file = PairedFile::replace(fs, dir, FileKind::Manifest, &payloads)?;
+        Ok(true)
     }
 
     fn append(&mut self, change: ManifestChange) -> Result<(), Error> {
         self.file.append(&change.encode()).map(|_| ())
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tidy_tests;

@@ -93,8 +93,7 @@ impl Image {
 
     /// A whole file that holds `payloads`.
     fn of_file(kind: FileKind, salt: Salt, payloads: &[impl AsRef<[u8]>]) -> Image {
-        let end = payloads.iter().fold(HEADER_LEN_BYTES as u64, |at, payload| pair_end(at, payload.as_ref()));
-        let durable_len = end.next_multiple_of(STEP_BYTES);
+        let durable_len = PairedFile::len_bytes_of(payloads).next_multiple_of(STEP_BYTES);
         let header = Header { kind, salt, durable_len };
         let mut image = Image { bytes: header.encode().to_vec(), checksum: FileChecksum::new(salt) };
         for payload in payloads {
@@ -155,6 +154,16 @@ impl PairedFile {
         fs.rename(&temporary, &path).map_err(|source| full_or("rename", &temporary, source))?;
         fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
         Ok(PairedFile { path, file, checksum: image.checksum, end, durable_len, poisoned: false })
+    }
+
+    /// How long a file with these payloads is, without the zeros behind them.
+    pub fn len_bytes_of(payloads: &[impl AsRef<[u8]>]) -> u64 {
+        payloads.iter().fold(HEADER_LEN_BYTES as u64, |at, payload| pair_end(at, payload.as_ref()))
+    }
+
+    /// How long the file is, without the zeros behind the last pair.
+    pub fn len_bytes(&self) -> u64 {
+        self.end
     }
 
     /// Appends a change; it is durable and proven when this returns its offset.

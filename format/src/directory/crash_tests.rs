@@ -1,10 +1,12 @@
-//! Power cuts, kills and refused calls at every call of two lives of a data directory, and a real directory.
+//! Power cuts, kills and refused calls at every call of two lives of a data directory, in which logs are created, closed and sealed, and
+//! a real directory.
 
 #![allow(clippy::unwrap_used)]
 
-use super::damage_tests::{closed, create_log, data, open_on};
+use super::damage_tests::{closed, create_log, data, open_on, seal};
 use super::*;
 use crate::fs::double::{Dice, Fault, FaultKind, MemFs};
+use crate::sealed::Segment;
 use crate::units::LogId;
 
 /// What was acknowledged: by it the next start is judged.
@@ -13,6 +15,7 @@ struct Acknowledged {
     catalog: usize,
     created: usize,
     closed: usize,
+    sealed: usize,
 }
 
 const CATALOG: [&[u8]; 4] = [b"site", b"goal", b"token", b"token revoked"];
@@ -29,6 +32,10 @@ fn live(fs: &MemFs, acknowledged: &mut Acknowledged) -> Result<(), Error> {
             acknowledged.created += 1;
             opened.manifest.log_closed(header.id, closed(512, 101 + number as u64))?;
             acknowledged.closed += 1;
+            if number % 2 == 0 {
+                seal(&mut opened, header.id)?;
+                acknowledged.sealed += 1;
+            }
         }
     }
     Ok(())
@@ -42,23 +49,34 @@ fn start_and_judge(fs: &MemFs, acknowledged: &Acknowledged, context: &str) {
     let changes = opened.catalog_changes.len();
     assert!((acknowledged.catalog..=acknowledged.catalog + 1).contains(&changes), "{context}");
     assert!(opened.catalog_changes.iter().eq(&CATALOG[..changes]), "{context}");
-    let logs: Vec<_> = opened.manifest.logs().collect();
-    assert!((acknowledged.created..=acknowledged.created + 1).contains(&logs.len()), "{context}");
-    assert!((acknowledged.closed..=acknowledged.closed + 1).contains(&logs.iter().filter(|log| log.closed.is_some()).count()), "{context}");
-    for (number, log) in logs.iter().enumerate() {
-        assert_eq!(log.header.id, LogId::new(number as u64 + 1), "{context}");
-        assert!(fs.live(&opened.directory.logs_path().join(log.header.id.file_name())).is_some(), "{context}");
+    let (logs, segments): (Vec<_>, Vec<_>) = (opened.manifest.logs().collect(), opened.manifest.segments().collect());
+    let closed = segments.len() + logs.iter().filter(|log| log.closed.is_some()).count();
+    assert!((acknowledged.created..=acknowledged.created + 1).contains(&(logs.len() + segments.len())), "{context}");
+    assert!((acknowledged.closed..=acknowledged.closed + 1).contains(&closed), "{context}");
+    assert!((acknowledged.sealed..=acknowledged.sealed + 1).contains(&segments.len()), "{context}");
+    let mut ids: Vec<LogId> = logs.iter().map(|log| log.header.id).chain(segments.iter().filter_map(|segment| segment.log)).collect();
+    ids.sort();
+    assert!(ids.iter().copied().eq((1..).map(LogId::new).take(ids.len())), "{context}: each log is live once, as itself or as a segment");
+    let files = |path: PathBuf| fs.list(&path).unwrap();
+    assert!(files(opened.directory.logs_path()).into_iter().eq(logs.iter().map(|log| log.header.id.file_name())), "{context}");
+    let names = segments.iter().map(|segment| segment.id().file_name());
+    assert!(files(opened.directory.segments_path()).into_iter().eq(names), "{context}");
+    for segment in &segments {
+        let path = opened.directory.segments_path().join(segment.id().file_name());
+        let read = Segment::open(fs, &path).unwrap_or_else(|error| panic!("{context}: {error}"));
+        assert_eq!((read.header(), read.rows()), (&segment.header, segment.rows), "{context}");
     }
     // The identity of a log that was never named may be skipped.
-    let next = logs.len() as u64 + 1;
+    let next = ids.len() as u64 + 1;
     assert!((next..=next + 1).contains(&opened.manifest.next_log().value()), "{context}");
+    assert_eq!(opened.manifest.next_segment().value(), segments.len() as u64 + 1, "{context}");
 }
 
 fn calls_of_two_lives() -> u64 {
     let fs = MemFs::new(0);
     let mut acknowledged = Acknowledged::default();
     live(&fs, &mut acknowledged).unwrap();
-    assert_eq!(acknowledged.created, 4);
+    assert_eq!((acknowledged.created, acknowledged.sealed), (4, 2));
     start_and_judge(&fs, &acknowledged, "undisturbed");
     fs.calls(None)
 }
@@ -99,7 +117,8 @@ fn a_start_beside_a_damaged_manifest_can_be_cut_at_any_call() {
     let undisturbed = damaged.kill();
     let first = open_on(&undisturbed).unwrap();
     let expected: Vec<_> = first.manifest.logs().cloned().collect();
-    assert_eq!((expected.len(), first.damage.len()), (4, 1));
+    let segments: Vec<_> = first.manifest.segments().cloned().collect();
+    assert_eq!((expected.len(), segments.len(), first.damage.len()), (2, 2, 1));
     let calls = undisturbed.calls(None) - damaged.calls(None);
     for (nth, kind) in (0..calls).flat_map(|nth| [FaultKind::PowerCut, FaultKind::Io, FaultKind::Full].map(|kind| (nth, kind))) {
         let fs = damaged.kill();
@@ -109,6 +128,7 @@ fn a_start_beside_a_damaged_manifest_can_be_cut_at_any_call() {
         for state in [fs.kill(), fs.crash(&mut |_| 0), fs.crash(&mut |_| 1), fs.crash(&mut |n| dice.below(n))] {
             let opened = open_on(&state).unwrap();
             assert!(opened.manifest.logs().eq(&expected), "call {nth} {kind:?}");
+            assert!(opened.manifest.segments().eq(&segments), "call {nth} {kind:?}");
             assert_eq!(opened.damage, first.damage, "call {nth} {kind:?}: named once, by file or copy");
             let copies =
                 opened.lost_and_found.iter().filter(|name| state.live(&data().join("lost+found").join(name)).as_ref() == Some(&manifest));
@@ -136,7 +156,7 @@ fn a_real_directory_is_made_locked_and_opened_again() {
     assert_eq!(opened.notes, ["moved logs/notes.txt, which the manifest does not name, to lost+found/notes.txt"]);
     let mut names: Vec<String> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["catalog.log", "lock", "logs", "lost+found", "manifest.log"]);
+    assert_eq!(names, ["catalog.log", "lock", "logs", "lost+found", "manifest.log", "segments"]);
 }
 
 #[test]
