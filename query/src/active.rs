@@ -131,6 +131,15 @@ impl ActiveWriter {
         self.offsets.rows()
     }
 
+    /// About how much memory the index takes, in bytes, with what is the writer's alone.
+    pub fn len_bytes(&self) -> usize {
+        self.offsets.rows() as usize * size_of::<u64>()
+            + self.names.len_bytes()
+            + self.paths.len_bytes()
+            + self.sessions.len_bytes()
+            + self.ids.len_bytes()
+    }
+
     /// The sequences of the rows pushed, for whoever seals the log when it is closed.
     pub fn sequences(&self) -> Sequences {
         self.sequences.clone()
@@ -197,18 +206,33 @@ impl ActiveIndex {
 struct Postings {
     terms: TermsWriter<Key, Entry>,
     writers: Vec<PostingWriter>,
+    rows: usize,
+    /// Of all terms together.
+    text_bytes: usize,
 }
+
+/// What a term takes beside its text: key, entry, writer, chain, the first slab, and their allocations' heads.
+const TERM_BYTES: usize = 320;
+
+/// What a row of a posting takes: two words.
+const POSTING_ROW_BYTES: usize = 16;
 
 impl Postings {
     fn push(&mut self, hasher: &RandomState, site: SiteId, field: Field, text: &str, row: Row) {
-        let Postings { terms, writers } = self;
+        let Postings { terms, writers, rows, text_bytes } = self;
+        *rows += 1;
         let insert = || {
+            *text_bytes += text.len();
             writers.push(PostingWriter::default());
             let slot = writers.len() - 1;
             (Key { site, field, text: text.into() }, Entry { chain: writers[slot].chain(), slot })
         };
         let slot = terms.find_or_insert(hash(hasher, site, field, text), |key| key.is(site, field, text), insert).slot;
         self.writers[slot].push(row);
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.writers.len() * TERM_BYTES + self.text_bytes + self.rows * POSTING_ROW_BYTES
     }
 }
 

@@ -44,6 +44,11 @@ impl Ids {
         Some(self.arena.row(*place))
     }
 
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.table.capacity() * (size_of::<(ShortHash, u32)>() + 1) + self.arena.parts.len() * PART_BYTES
+    }
+
     /// Notes that `row` has `id`, unless an earlier one had it.
     pub(crate) fn insert(&mut self, site: SiteId, id: &str, row: u32) {
         let next = u32::try_from(self.sites.len()).expect("fewer sites than rows");

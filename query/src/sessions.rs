@@ -26,6 +26,11 @@ impl Sessions {
         self.ids.column()
     }
 
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.codes.capacity() * (size_of::<(ShortHash, u32)>() + 1) + self.codes.len() * size_of::<SessionId>()
+    }
+
     /// The code of a session; a new one if it has none.
     pub(crate) fn code(&mut self, session: SessionId) -> u32 {
         let Sessions { hasher, codes, ids } = self;
