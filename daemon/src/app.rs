@@ -1,26 +1,30 @@
 //! The daemon as a whole: builds everything in order, serves, and drains.
 //!
-//! The order: the directory and its lock; the logs, indexed and durable; the catalog and its owner; the socket; the committer. Nothing
-//! is answered before all of it stands. The end is the same backwards: no new connections, what was begun is answered, what is queued is
-//! committed, and a last frame says that nothing was in flight.
+//! The order: the directory and its lock; the segments, and the logs, indexed and durable; the catalog and its owner; the socket; the
+//! committer and the sealer. Nothing is answered before all of it stands. The end is the same backwards: no new connections, what was
+//! begun is answered, what is queued is committed, and a last frame says that nothing was in flight. A segment that is being made then is
+//! made after the next start.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use format::{DataDirectory, LogOptions, Opened};
+use format::{Damage, DataDirectory, LogOptions, Opened};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tracing::level_filters::LevelFilter;
 
-use crate::appender::{self, Policy};
+use crate::appender::{self, Appender, Policy};
 use crate::catalog::{self, Catalog};
 use crate::config::{Config, LogLevel, SyncMode};
 use crate::health::Health;
 use crate::question::Pool;
 use crate::recovery::{self, Start};
+use crate::sealer;
 use crate::store::Store;
 use crate::{http, identity, priority, signals, telemetry};
 
@@ -83,14 +87,14 @@ impl Error {
 /// [`Error`], if it cannot start.
 pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     telemetry::start(level(config.log_level));
+    raise_descriptor_limit();
     let stop = signals::watch().map_err(system("the signal handlers"))?;
     let health = Arc::<Health>::default();
     let opened = DataDirectory::open(&config.data_path)?;
     report(&opened);
-    let Opened { directory, manifest, catalog, catalog_changes, mut damage, lost_and_found, .. } = opened;
+    let Opened { directory, manifest, catalog, catalog_changes, damage, lost_and_found, .. } = opened;
     let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes), config.sync)?;
-    let Start { recovered, rotation, indexes, damage: lost } = start;
-    damage.extend(lost);
+    let secret = start.rotation.secret();
     let changes = catalog_changes.iter().map(Vec::as_slice);
     let catalog = Arc::new(Catalog::open(changes, Box::new(catalog), Arc::clone(&health))?);
     drop(catalog_changes);
@@ -106,16 +110,13 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
 
-    let store = Arc::new(Store::new(indexes, damage, lost_and_found, Pool::start().map_err(system("the query threads"))?));
-    let policy = Policy { sync: config.sync, segment_bytes: config.segment_bytes, segment_age: config.segment_age };
-    let secret = rotation.secret();
-    let started = appender::start(recovered, Box::new(rotation), Arc::clone(&store), Arc::clone(&health), policy);
-    let (appender, committer) = started.map_err(system("the appender"))?;
+    let engine = Engine::start(start, damage, lost_and_found, &config, &health)?;
     if config.sync == SyncMode::Os {
         tracing::warn!("sync is left to the system: a crash of the machine loses what it had not written, and answers say so");
     }
 
-    let state = Arc::new(http::State::new(config, catalog, store, appender.clone(), Arc::clone(&health), secret));
+    let (store, appender) = (Arc::clone(&engine.store), engine.appender.clone());
+    let state = Arc::new(http::State::new(config, catalog, store, appender, Arc::clone(&health), secret));
     health.serve();
     announce(address);
     let stop = async {
@@ -126,8 +127,7 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
         health.drain();
     };
     runtime.block_on(http::serve(listener, state, stop, GRACE));
-    appender.stop();
-    let joined = committer.join();
+    let joined = engine.stop();
     runtime.shutdown_timeout(REST);
     Ok(match (joined, health.failure()) {
         (Ok(()), None) => ExitCode::SUCCESS,
@@ -136,6 +136,50 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
             ExitCode::from(DISK_FAILED)
         }
     })
+}
+
+/// Every segment is an open file, and the limit that processes begin with is meant for programs that wait with `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // A system that refuses leaves less room for segments and connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// What stores events and seals them: everything but those who ask for it.
+struct Engine {
+    store: Arc<Store>,
+    appender: Appender,
+    committer: JoinHandle<()>,
+    sealer: sealer::Running,
+}
+
+impl Engine {
+    fn start(
+        start: Start,
+        mut damage: Vec<Damage>,
+        lost_and_found: Vec<String>,
+        config: &Config,
+        health: &Arc<Health>,
+    ) -> Result<Engine, Error> {
+        let Start { recovered, rotation, files, damage: lost } = start;
+        damage.extend(lost);
+        let store = Arc::new(Store::new(files, damage, lost_and_found, Pool::start().map_err(system("the query threads"))?));
+        let policy = Policy { sync: config.sync, segment_bytes: config.segment_bytes, segment_age: config.segment_age };
+        let (appender, queue) = appender::queue();
+        let (sealer, tasks) = sealer::queue();
+        let running = sealer::start(tasks, rotation.place(), appender.clone(), Arc::clone(&store), Arc::clone(health))
+            .map_err(system("the sealer"))?;
+        let committer = appender::start(queue, recovered, Box::new(rotation), sealer, Arc::clone(&store), Arc::clone(health), policy);
+        Ok(Engine { store, appender, committer: committer.map_err(system("the appender"))?, sealer: running })
+    }
+
+    /// Commits what is queued and ends; an error if the committer panicked.
+    fn stop(self) -> std::thread::Result<()> {
+        self.appender.stop();
+        let joined = self.committer.join();
+        self.sealer.stop();
+        joined
+    }
 }
 
 /// The one line on stdout. Whoever started the daemon may have closed it.
@@ -154,7 +198,7 @@ fn report(opened: &Opened) {
         tracing::error!(file = lost.file, from = lost.from.value(), end = lost.end.value(), "part of the data directory is lost");
     }
     if !opened.lost_and_found.is_empty() {
-        tracing::warn!(files = ?opened.lost_and_found, "lost+found holds files that nothing explains");
+        tracing::warn!(files = ?opened.lost_and_found, "lost+found holds files that nothing explains, or logs of which something is lost");
     }
 }
 

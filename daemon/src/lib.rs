@@ -19,6 +19,7 @@ mod priority;
 mod question;
 mod recovery;
 mod rotation;
+mod sealer;
 mod secret;
 mod signals;
 mod store;

@@ -1,10 +1,11 @@
-//! What a start finds in the logs: indexes of all of them, one to go on with, and the names of what is lost.
+//! What a start finds: the segments, indexes of all logs, one log to go on with, and the names of what is lost.
 //!
 //! Invariants:
 //!
 //! * nothing is served before every log is read, and before what an unclean end left in the open log is durable again;
-//! * a log of which something is lost is closed: its whole batches are served, and nothing is appended to it;
-//! * sequences go on above every one that any log, or the manifest, has ever named;
+//! * a log of which something is lost is closed: its whole batches are served, nothing is appended to it, and it is sealed at once;
+//! * sequences go on above every one that any log or segment, or the manifest, has ever named;
+//! * of a segment only the head, the end and the footer are read, and of its footer who has which names;
 //! * a log of an earlier epoch, or one that promised otherwise than this run does, is closed.
 //!
 //! With `--sync os` a power cut may take whole batches that were answered for, and leaves no trace of them: neither of the events nor of
@@ -23,13 +24,14 @@ use std::time::{Duration, Instant};
 use format::directory::DataDirectory;
 use format::log::LogFile;
 use format::log::recovery::{ClosedEnd, Recovered as Found};
-use format::manifest::{Closed, LiveLog, Manifest};
-use format::{Damage, Error, LogHeader, LogOptions, LogWriter, Sequence};
+use format::manifest::{Closed, LiveLog, Lost, Manifest};
+use format::{Damage, Error, Kind, LogHeader, LogOptions, LogWriter, Segment, Sequence};
 use query::{ActiveIndex, ActiveWriter};
 
-use crate::appender::{Names, Recovered};
+use crate::appender::{Names, Recovered, Unsealed};
 use crate::config::SyncMode;
 use crate::rotation::Rotation;
+use crate::store::Files;
 
 /// A start that takes longer says what it is doing.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,8 +42,8 @@ pub(crate) struct Start {
     pub(crate) recovered: Recovered,
     /// For the committer: where the next log comes from.
     pub(crate) rotation: Rotation,
-    /// For the store, oldest first.
-    pub(crate) indexes: Vec<Arc<ActiveIndex>>,
+    /// For the store.
+    pub(crate) files: Files,
     /// What is lost.
     pub(crate) damage: Vec<Damage>,
 }
@@ -65,6 +67,7 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
     let begun = Instant::now();
     let logs: Vec<LiveLog> = manifest.logs().cloned().collect();
     let mut names = Names::default();
+    let (segments, mut damage) = open_segments(&directory, &manifest, &mut names)?;
     let mut reads = read_all(&directory, &logs, options, &names)?;
     for read in &mut reads {
         names.merge(std::mem::take(&mut read.names));
@@ -74,6 +77,7 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
         let seconds = begun.elapsed().as_secs_f64();
         tracing::info!(events = rows, logs = reads.len(), seconds, "read the logs");
     }
+    let sealed = manifest.segments().map(|segment| segment.sequences.1);
     let named = logs.iter().map(|log| match log.closed {
         Some(closed) => closed.end.sequence_end,
         // Its file is gone: how many it had given out is unknown, and no log holds more rows than this.
@@ -81,8 +85,8 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
         None => log.header.base_sequence,
     });
     let found = reads.iter().map(|read| read.found.next_sequence);
-    let next = named.chain(found).max().unwrap_or(Sequence::FIRST);
-    let damage: Vec<Damage> = reads.iter().flat_map(|read| read.found.damage.iter().cloned()).collect();
+    let next = sealed.chain(named).chain(found).max().unwrap_or(Sequence::FIRST);
+    damage.extend(reads.iter().flat_map(|read| read.found.damage.iter().cloned()));
 
     let mut rotation = Rotation::new(directory, manifest, options, sync);
     let newest = logs.last().map(|log| &log.header);
@@ -101,12 +105,15 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
         is_open && read.found.next_sequence == next && rotation.suits(&read.live.header)
     });
     let last = if goes_on { reads.pop() } else { None };
-    let mut indexes: Vec<Arc<ActiveIndex>> = reads.iter().map(|read| Arc::clone(&read.index)).collect();
     for read in reads.iter().filter(|read| read.live.closed.is_none()) {
         let end = ClosedEnd { end: read.found.end, sequence_end: read.found.next_sequence };
         rotation.close(read.live.header.id, Closed { end, is_damaged: !read.found.damage.is_empty() })?;
     }
-    let earlier = reads.into_iter().map(|read| read.writer).collect();
+    let unsealed = |read: Read| {
+        let lost = Lost::of(read.live.header.id, &read.found.damage);
+        Unsealed { writer: read.writer, index: read.index, lost, is_kept: false }
+    };
+    let earlier: Vec<Unsealed> = reads.into_iter().map(unsealed).collect();
     let (log, index, readers) = match last {
         Some(read) => (rotation.resume(read.file, &read.found)?, read.writer, read.index),
         None => {
@@ -115,8 +122,39 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
             (log, writer, readers)
         }
     };
-    indexes.push(readers);
-    Ok(Start { recovered: Recovered { log, index, earlier, names }, rotation, indexes, damage })
+    let logs = earlier.iter().map(|log| &log.index).chain([&readers]).cloned().collect();
+    let files = Files { segments: segments.clone(), logs };
+    Ok(Start { recovered: Recovered { log, index, readers, earlier, segments, names }, rotation, files, damage })
+}
+
+/// Opens the segments that can be read, and names those that cannot.
+fn open_segments(directory: &DataDirectory, manifest: &Manifest, names: &mut Names) -> Result<(Vec<Arc<Segment>>, Vec<Damage>), Error> {
+    let (mut segments, mut damage) = (Vec::new(), Vec::new());
+    for live in manifest.segments() {
+        let path = directory.segments_path().join(live.id().file_name());
+        let opened = Segment::open(&**directory.fs(), &path).and_then(|segment| {
+            let runs = segment.runs()?;
+            Ok((segment, runs))
+        });
+        match opened {
+            Ok((segment, _)) if segment.header() != &live.header => {
+                tracing::error!(file = %path.display(), "a segment is another one than the manifest names");
+                damage.push(live.damage());
+            }
+            Ok((segment, runs)) => {
+                runs.iter().filter(|run| run.kind == Kind::Event).for_each(|run| names.note_name(run.site, &run.name));
+                segments.push(segment);
+            }
+            // Its directory has named it already.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a segment is lost");
+                damage.push(live.damage());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((segments, damage))
 }
 
 /// Reads the logs on as many threads as there are processors, each log on one of them.
@@ -277,7 +315,7 @@ mod tests {
                 assert_eq!(header.answers_before_sync, after == Os, "{context}");
                 assert_eq!((header.epoch != epoch, header.id != log), (is_new_epoch, is_new_log), "{context}");
                 assert_eq!(second.rotation.secret(), secret, "{context}: hashes stay what they are");
-                let rows: u32 = second.indexes.iter().map(|index| index.rows()).sum();
+                let rows: u32 = second.files.logs.iter().map(|index| index.rows()).sum();
                 assert_eq!(rows, u32::from(before != Os || is_clean || !is_power_cut), "{context}: what is left is served");
             }
         }
@@ -298,7 +336,7 @@ mod tests {
         drop(second);
         let (third, _) = start(&fs.crash(&mut |_| 0), SyncMode::Os);
         assert_ne!((third.rotation.epoch(), third.recovered.log.id()), (epoch, log));
-        assert_eq!(third.indexes[0].rows(), 1, "the first event was synced by the drain");
+        assert_eq!(third.files.logs[0].rows(), 1, "the first event was synced by the drain");
     }
 
     /// The thread that grows a log may be in the midst of a step when the daemon drains.

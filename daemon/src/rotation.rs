@@ -1,18 +1,21 @@
-//! Logs that begin and end: their files, their names in the manifest, and the threads that grow them.
+//! Logs that begin and end, and segments that take their place: their names in the manifest, the logs' files, and the threads that
+//! grow them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use format::directory::DataDirectory;
 use format::log::LogFile;
 use format::log::recovery::{ClosedEnd, Recovered};
-use format::manifest::{Closed, Manifest};
+use format::manifest::{Closed, LiveSegment, Manifest, Replacement};
 use format::{Error, LogHeader, LogId, LogOptions, LogWriter, Sequence};
 
-use crate::appender::Logs;
+use crate::appender::{Exchange, Logs};
 use crate::config::SyncMode;
 use crate::instant;
+use crate::sealer::{self, Place, SegmentIds};
 
 /// How long growth rests between steps that nobody waits for, so that its syncs do not delay those of batches.
 const GROWTH_PAUSE: Duration = Duration::from_millis(10);
@@ -107,6 +110,21 @@ impl Rotation {
         self.manifest.identity().secret
     }
 
+    /// Where segments of these logs are made.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            fs: Arc::clone(self.directory.fs()),
+            data_path: self.directory.path().to_owned(),
+            logs_path: self.directory.logs_path(),
+            segments_path: self.directory.segments_path(),
+            epoch: self.epoch(),
+            secret: self.secret(),
+            ids: Arc::new(SegmentIds::from(self.manifest.next_segment())),
+            pause: sealer::PAUSE,
+            patience: sealer::PATIENCE,
+        }
+    }
+
     fn random_bytes(&self, operation: &'static str) -> Result<[u8; 16], Error> {
         let mut bytes = [0; 16];
         let filled = getrandom::fill(&mut bytes).map_err(std::io::Error::other);
@@ -150,6 +168,28 @@ impl Logs for Rotation {
         match self.note() {
             Err(Error::Full { .. }) => Ok(log),
             other => other.map(|()| log),
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) -> Result<(), Error> {
+        self.note()?;
+        let mut added = Vec::with_capacity(exchange.added.len());
+        for sealed in &exchange.added {
+            sealed.finished.commit()?;
+            let segment = &sealed.segment;
+            let path = segment.path();
+            let len_bytes = self.directory.fs().open(path).and_then(|file| file.len()).map_err(Error::io("read", path))?;
+            added.push(LiveSegment::new(segment.header(), segment.provenance(), segment.rows(), len_bytes));
+        }
+        let Exchange { logs, segments, lost, .. } = exchange;
+        self.manifest.replace(&Replacement { logs: logs.clone(), segments: segments.clone(), added, lost: lost.clone() })
+    }
+
+    fn tidy(&mut self) -> Result<(), Error> {
+        match self.manifest.tidy(&**self.directory.fs(), self.directory.path()) {
+            // The old file goes on, and there will be space.
+            Ok(_) | Err(Error::Full { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -1,11 +1,14 @@
-//! What queries read: the indexes of the unsealed logs, what was lost to damage, and the threads that answer.
+//! What queries read: the segments and the indexes of the unsealed logs, what was lost to damage, and the threads that answer.
+//!
+//! Invariant: a row that was committed is in one segment or one log of the store, at every instant.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use format::Damage;
+use format::{Damage, Segment};
 use query::{ActiveIndex, Snapshot};
 
+use crate::appender::Exchange;
 use crate::question::{Overrun, Pool, Stop};
 
 /// A range of a file that is lost. Its text is that of the header `Hitkeep-Incomplete`: file, first byte, and the byte behind.
@@ -18,37 +21,78 @@ impl fmt::Display for Lost {
     }
 }
 
-/// Everything that can be asked about, swapped in one step when a log is added.
+/// Everything that can be asked about, swapped in one step when a log is added or sealed.
 pub(crate) struct Store {
-    /// Oldest first.
-    logs: RwLock<Arc<[Arc<ActiveIndex>]>>,
+    files: RwLock<Arc<Files>>,
     lost: Box<[Lost]>,
-    set_aside: Box<[String]>,
+    /// Grows when a log is set aside.
+    set_aside: RwLock<Arc<[String]>>,
     pool: Pool,
 }
 
+/// Where the rows are.
+#[derive(Clone, Default)]
+pub(crate) struct Files {
+    /// In the order of their identities.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// The indexes of the unsealed logs, oldest first.
+    pub(crate) logs: Vec<Arc<ActiveIndex>>,
+}
+
+/// How much is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Totals {
+    /// How many segments there are.
+    pub(crate) segments: usize,
+    /// How many rows are in them.
+    pub(crate) rows: u64,
+}
+
 impl Store {
-    /// A store over what the start recovered, oldest log first, with what is lost and the names of the files that were set aside.
-    pub(crate) fn new(logs: Vec<Arc<ActiveIndex>>, damage: Vec<Damage>, set_aside: Vec<String>, pool: Pool) -> Store {
+    /// A store over what the start recovered, with what is lost and the names of the files that were set aside.
+    pub(crate) fn new(files: Files, damage: Vec<Damage>, set_aside: Vec<String>, pool: Pool) -> Store {
         Store {
-            logs: RwLock::new(logs.into()),
+            files: RwLock::new(Arc::new(files)),
             lost: damage.into_iter().map(Lost).collect(),
-            set_aside: set_aside.into_boxed_slice(),
+            set_aside: RwLock::new(set_aside.into()),
             pool,
         }
     }
 
     /// What a query sees: everything committed so far, fixed for its whole run.
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let files = self.files();
+        Snapshot::new(&files.logs, &files.segments)
+    }
+
+    /// How much is sealed now.
+    pub(crate) fn sealed(&self) -> Totals {
+        let files = self.files();
+        Totals { segments: files.segments.len(), rows: files.segments.iter().map(|segment| u64::from(segment.rows())).sum() }
+    }
+
+    fn files(&self) -> Arc<Files> {
         // A panic while the lock is held cannot leave half a pointer, so a poisoned lock is as good as any.
-        let logs = Arc::clone(&self.logs.read().unwrap_or_else(PoisonError::into_inner));
-        Snapshot::new(&logs, &[])
+        Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Files)) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut files));
     }
 
     /// Adds the index of a log that was just created. For the committer alone.
     pub(crate) fn add(&self, log: Arc<ActiveIndex>) {
-        let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
-        *logs = logs.iter().cloned().chain([log]).collect();
+        self.change(|files| files.logs.push(log));
+    }
+
+    /// Puts segments in the place of what they were made of. For the committer alone.
+    pub(crate) fn exchange(&self, exchange: &Exchange) {
+        self.change(|files| {
+            files.logs.retain(|index| !exchange.logs.contains(&index.log().id()));
+            files.segments.retain(|segment| !exchange.segments.contains(&segment.header().id));
+            files.segments.extend(exchange.added.iter().map(|sealed| Arc::clone(&sealed.segment)));
+        });
     }
 
     /// What was lost to damage: answers may lack it and say so.
@@ -56,9 +100,15 @@ impl Store {
         &self.lost
     }
 
-    /// The files in `lost+found/`, which nothing explains.
-    pub(crate) fn set_aside(&self) -> &[String] {
-        &self.set_aside
+    /// The files in `lost+found/`: what nothing explains, and logs of which something is lost.
+    pub(crate) fn set_aside(&self) -> Arc<[String]> {
+        Arc::clone(&self.set_aside.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes a file that was moved to `lost+found/`.
+    pub(crate) fn note_set_aside(&self, name: String) {
+        let mut set_aside = self.set_aside.write().unwrap_or_else(PoisonError::into_inner);
+        *set_aside = set_aside.iter().cloned().chain([name]).collect();
     }
 
     /// Answers a question on one of the query threads.

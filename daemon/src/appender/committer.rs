@@ -1,20 +1,25 @@
 //! The committer's thread: what it does with a batch, and when it does something without being asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use format::{ByteOffset, LogWriter, RecordHead, Sequence, SiteId, UnixMicros};
-use query::ActiveWriter;
+use format::manifest::Lost;
+use format::{ByteOffset, LogId, LogWriter, RecordHead, Segment, SegmentId, Sequence, SiteId, UnixMicros};
+use query::{ActiveIndex, ActiveWriter, ClosedLog};
+use tokio::sync::oneshot;
 
+use super::exchange::Exchange;
 use super::names::Names;
-use super::queue::{Queue, Request, Work};
+use super::queue::{Commit, Queue, Request, Work};
 use super::submission::{Outcome, Submission};
 use crate::config::SyncMode;
 use crate::health::Health;
 use crate::instant;
+use crate::sealer::{NotSealed, Sealer, ToSeal};
 use crate::store::Store;
 
 /// The most bytes of records in one batch: a sync of more would delay every answer in it, and one of less would waste syncs.
@@ -39,6 +44,15 @@ const MIN_AGED_BYTES: u64 = 1024 * 1024;
 /// The age at which a log of any size is rotated.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The most logs that are not sealed, the open one among them: each is an index in memory.
+const MAX_UNSEALED: usize = 4;
+
+/// The most memory that the indexes of unsealed logs take together, as long as there is one whose sealing can be waited for.
+const MAX_INDEX_BYTES: usize = 64 * 1024 * 1024;
+
+/// The index at which a log is closed whatever its length, so that the next one has as much room.
+const ROTATION_INDEX_BYTES: usize = MAX_INDEX_BYTES / 2;
+
 /// When the committer syncs and rotates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
@@ -58,6 +72,42 @@ pub(crate) trait Logs: Send {
     ///
     /// [`format::Error::Full`] if there is no space: the log stays open and is asked about again. Anything else is final.
     fn next(&mut self, ended: &LogWriter) -> Result<LogWriter, format::Error>;
+
+    /// Commits segments: they are live when this returns, and what they take the place of is not.
+    ///
+    /// # Errors
+    ///
+    /// [`format::Error::Full`] if there is no space: nothing has changed and this may be tried again. Anything else is final.
+    fn exchange(&mut self, exchange: &Exchange) -> Result<(), format::Error>;
+
+    /// Does what makes files shorter and that nobody waits for.
+    ///
+    /// # Errors
+    ///
+    /// Only what is final.
+    fn tidy(&mut self) -> Result<(), format::Error>;
+}
+
+/// A log that is closed and not sealed.
+pub(crate) struct Unsealed {
+    /// For the ids in it.
+    pub(crate) writer: ActiveWriter,
+    /// To seal it.
+    pub(crate) index: Arc<ActiveIndex>,
+    /// What the start could not read of it.
+    pub(crate) lost: Vec<Lost>,
+    /// Whether sealing it has failed, so that it may stay a log for long.
+    pub(crate) is_kept: bool,
+}
+
+impl Unsealed {
+    fn id(&self) -> LogId {
+        self.index.log().id()
+    }
+
+    fn to_seal(&self) -> ToSeal {
+        ToSeal { log: ClosedLog::new(Arc::clone(&self.index), self.writer.sequences()), lost: self.lost.clone() }
+    }
 }
 
 /// The one committer and everything it owns.
@@ -69,8 +119,17 @@ pub(super) struct Committer {
     opened: Instant,
     aged: Duration,
     index: ActiveWriter,
-    /// Of the unsealed logs before this one, for the ids in them.
-    earlier: Vec<ActiveWriter>,
+    /// Its readers' side.
+    readers: Arc<ActiveIndex>,
+    /// The unsealed logs before this one, oldest first.
+    earlier: Vec<Unsealed>,
+    /// All segments, for the ids in them.
+    segments: Vec<Arc<Segment>>,
+    /// Those whose ids cannot be read, which was said once.
+    without_ids: HashSet<SegmentId>,
+    sealer: Sealer,
+    /// Who waits for the open log to be closed, because too many are unsealed.
+    sealing: Vec<oneshot::Sender<Result<(), NotSealed>>>,
     names: Names,
     store: Arc<Store>,
     health: Arc<Health>,
@@ -80,8 +139,8 @@ pub(super) struct Committer {
     outcomes: Vec<Outcome>,
     /// The requests of `requests` and the outcomes that an earlier batch appended and no sync has covered yet.
     held: Held,
-    /// A request that did not fit into the batch before it.
-    carried: Option<Request>,
+    /// What was taken and did not go with the batch before it.
+    carried: Option<Work>,
     /// When the interval of the oldest answer that is held ends.
     sync_at: Option<Instant>,
     /// When the last batch is to be proven, if it is not.
@@ -99,10 +158,13 @@ struct Held {
 pub(crate) struct Recovered {
     /// The log to go on with.
     pub(crate) log: LogWriter,
-    /// Its index.
+    /// Its index, and the readers' side of it.
     pub(crate) index: ActiveWriter,
-    /// The indexes of the unsealed logs before it.
-    pub(crate) earlier: Vec<ActiveWriter>,
+    pub(crate) readers: Arc<ActiveIndex>,
+    /// The unsealed logs before it, oldest first.
+    pub(crate) earlier: Vec<Unsealed>,
+    /// The segments.
+    pub(crate) segments: Vec<Arc<Segment>>,
     /// The names of the events in all of them.
     pub(crate) names: Names,
 }
@@ -119,11 +181,13 @@ impl Committer {
         queue: Queue,
         logs: Box<dyn Logs>,
         recovered: Recovered,
+        sealer: Sealer,
         store: Arc<Store>,
         health: Arc<Health>,
         policy: Policy,
     ) -> Committer {
-        let Recovered { log, index, earlier, names } = recovered;
+        let Recovered { log, index, readers, earlier, segments, names } = recovered;
+        earlier.iter().for_each(|log| sealer.seal(log.to_seal()));
         Committer {
             queue,
             logs,
@@ -131,7 +195,12 @@ impl Committer {
             log,
             opened: Instant::now(),
             index,
+            readers,
             earlier,
+            segments,
+            without_ids: HashSet::new(),
+            sealer,
+            sealing: Vec::new(),
             names,
             store,
             health,
@@ -171,23 +240,27 @@ impl Committer {
     /// Waits for work and commits it.
     fn take(&mut self) -> Result<Next, format::Error> {
         let work = match self.carried.take() {
-            Some(request) => Work::Store(request),
+            Some(work) => work,
             None => match self.wait() {
                 Ok(work) => work,
                 Err(RecvTimeoutError::Timeout) => return Ok(Next::Work),
                 Err(RecvTimeoutError::Disconnected) => return Ok(Next::Stop),
             },
         };
-        let Work::Store(first) = work else { return Ok(Next::Stop) };
+        let first = match work {
+            Work::Store(first) => first,
+            Work::Stop => return Ok(Next::Stop),
+            other => return self.care(other),
+        };
         for _ in 0..YIELDS {
             if self.queue.waiting_bytes() >= ENOUGH_BYTES {
                 break;
             }
             thread::yield_now();
         }
-        let next = self.collect(first);
+        self.collect(first);
         self.commit()?;
-        Ok(next)
+        Ok(Next::Work)
     }
 
     fn wait(&self) -> Result<Work, RecvTimeoutError> {
@@ -199,25 +272,97 @@ impl Committer {
     }
 
     /// Takes what waits, up to the bound of a batch; at least `first`.
-    fn collect(&mut self, first: Request) -> Next {
+    fn collect(&mut self, first: Request) {
         let mut bytes = first.submission.len_bytes();
         self.requests.push(first);
         while let Ok(work) = self.queue.work.try_recv() {
-            let Work::Store(request) = work else { return Next::Stop };
-            bytes += request.submission.len_bytes();
-            if bytes > BATCH_BYTES {
-                self.carried = Some(request);
-                break;
+            match work {
+                Work::Store(request) if bytes + request.submission.len_bytes() <= BATCH_BYTES => {
+                    bytes += request.submission.len_bytes();
+                    self.requests.push(request);
+                }
+                other => {
+                    self.carried = Some(other);
+                    break;
+                }
             }
-            self.requests.push(request);
         }
-        Next::Work
+    }
+
+    /// Does what has to do with sealing.
+    fn care(&mut self, work: Work) -> Result<Next, format::Error> {
+        match work {
+            Work::Exchange(commit) => self.exchange(commit)?,
+            Work::Keep(log) => self.earlier.iter_mut().filter(|earlier| earlier.id() == log).for_each(|earlier| earlier.is_kept = true),
+            Work::Seal(reply) => self.sealing.push(reply),
+            Work::Store(_) | Work::Stop => unreachable!("it was taken for what it is"),
+        }
+        if !self.sealing.is_empty() && !self.is_behind() {
+            self.close_and_tell()?;
+        }
+        Ok(Next::Work)
+    }
+
+    /// Puts segments in the place of what they were made of.
+    fn exchange(&mut self, Commit { exchange, reply }: Commit) -> Result<(), format::Error> {
+        let outcome = match self.logs.exchange(&exchange) {
+            Ok(()) => {
+                self.store.exchange(&exchange);
+                self.segments.retain(|segment| !exchange.segments.contains(&segment.header().id));
+                self.segments.extend(exchange.added.iter().map(|sealed| Arc::clone(&sealed.segment)));
+                Ok(self.earlier.extract_if(.., |earlier| exchange.logs.contains(&earlier.id())).collect())
+            }
+            Err(error @ format::Error::Full { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        // Whoever made them and has ended does without.
+        let _ = reply.send(outcome);
+        self.logs.tidy()
+    }
+
+    /// Closes the open log, if it holds anything, and lets the sealer tell those who asked when it is done.
+    fn close_and_tell(&mut self) -> Result<(), format::Error> {
+        self.settle()?;
+        let is_closed = self.index.rows() == 0 || self.rotate()?;
+        for reply in self.sealing.drain(..) {
+            if is_closed {
+                self.sealer.tell(reply);
+            } else {
+                let _ = reply.send(Err(NotSealed::DiskFull));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether as many logs are unsealed as may be: no other is begun then. Logs that cannot be sealed do not count, for they may never be.
+    fn is_behind(&self) -> bool {
+        1 + self.waiting().count() >= MAX_UNSEALED
+    }
+
+    /// Whether the indexes of unsealed logs take as much memory as they may: nothing is appended then.
+    fn is_over(&self) -> bool {
+        let waiting: usize = self.waiting().map(|log| log.writer.len_bytes()).sum();
+        waiting > 0 && waiting + self.index.len_bytes() >= MAX_INDEX_BYTES
+    }
+
+    /// The logs that wait to be sealed.
+    fn waiting(&self) -> impl Iterator<Item = &Unsealed> {
+        self.earlier.iter().filter(|log| !log.is_kept)
     }
 
     /// Appends the requests that are not held yet as one batch, and answers or holds them.
     fn commit(&mut self) -> Result<(), format::Error> {
-        if self.is_rotation_due() && !self.rotate()? {
-            self.refuse();
+        let refusal = if self.is_over() {
+            Some(Outcome::Behind)
+        } else if !self.is_rotation_due() {
+            None
+        } else if self.is_behind() {
+            Some(Outcome::Behind)
+        } else {
+            (!self.rotate()?).then_some(Outcome::DiskFull)
+        };
+        if let Some(refusal) = refusal {
+            self.refuse(refusal);
             return Ok(());
         }
         self.append()?;
@@ -240,7 +385,7 @@ impl Committer {
 
     /// Finds the outcome of each new record, appends those that are to be stored as one batch, and indexes them.
     fn append(&mut self) -> Result<(), format::Error> {
-        let Committer { requests, outcomes, log, index, earlier, names, held, .. } = self;
+        let Committer { requests, outcomes, log, index, earlier, segments, without_ids, names, held, .. } = self;
         let first = log.next_sequence();
         let submissions = requests[held.requests..].iter().map(|request| &request.submission);
         let mut stored: Vec<(ByteOffset, RecordHead<'_>)> = Vec::with_capacity(submissions.clone().map(Submission::len).sum());
@@ -251,8 +396,9 @@ impl Committer {
             let record = RecordHead::decode(bytes).expect("a submission holds encoded records");
             let before = record.event_id.and_then(|id| {
                 let in_logs = index.first_with_id(record.site, id);
-                let in_logs = in_logs.or_else(|| earlier.iter().rev().find_map(|log| log.first_with_id(record.site, id)));
-                in_logs.or_else(|| ids.get(&(record.site, id)).copied())
+                let in_logs = in_logs.or_else(|| earlier.iter().rev().find_map(|log| log.writer.first_with_id(record.site, id)));
+                let in_batch = in_logs.or_else(|| ids.get(&(record.site, id)).copied());
+                in_batch.or_else(|| first_in_segments(segments, without_ids, record.site, id))
             });
             if let Some(sequence) = before {
                 outcomes.push(Outcome::Duplicate { sequence, durable: true });
@@ -309,10 +455,10 @@ impl Committer {
         }
     }
 
-    /// Answers the batch at hand without appending it: there is no space for the log it belongs into.
-    fn refuse(&mut self) {
+    /// Answers the batch at hand without appending it: there is no log that it could go into.
+    fn refuse(&mut self, refusal: Outcome) {
         let records: usize = self.requests[self.held.requests..].iter().map(|request| request.submission.len()).sum();
-        self.outcomes.extend(std::iter::repeat_n(Outcome::DiskFull, records));
+        self.outcomes.extend(std::iter::repeat_n(refusal, records));
         if self.held.requests == 0 {
             self.answer_all(|outcome| outcome);
         } else {
@@ -384,11 +530,14 @@ impl Committer {
     }
 
     fn is_rotation_due(&self) -> bool {
-        self.log.end().value() >= self.policy.segment_bytes
+        self.log.end().value() >= self.policy.segment_bytes || self.index.len_bytes() >= ROTATION_INDEX_BYTES
     }
 
     /// When the log is old enough to be closed; never while it is empty.
     fn rotate_at(&self) -> Option<Instant> {
+        if self.is_behind() {
+            return None;
+        }
         let is_aged = self.log.end().value() >= MIN_AGED_BYTES;
         let age = if is_aged { self.policy.segment_age } else { self.policy.segment_age.max(DAY) };
         (self.index.rows() > 0).then(|| self.opened + age.saturating_sub(self.aged))
@@ -410,15 +559,35 @@ impl Committer {
             Err(error) => return Err(error),
         };
         tracing::info!(log = %log.id(), first_sequence = log.next_sequence().value(), "a new log");
-        let (writer, index) = ActiveWriter::new(Arc::clone(log.reader()));
-        self.store.add(index);
-        self.earlier.push(std::mem::replace(&mut self.index, writer));
+        let (writer, readers) = ActiveWriter::new(Arc::clone(log.reader()));
+        self.store.add(Arc::clone(&readers));
+        let index = mem::replace(&mut self.readers, readers);
+        let closed = Unsealed { writer: mem::replace(&mut self.index, writer), index, lost: Vec::new(), is_kept: false };
+        self.sealer.seal(closed.to_seal());
+        self.earlier.push(closed);
         self.log = log;
         self.opened = Instant::now();
         self.aged = Duration::ZERO;
         self.prove_at = None;
         Ok(true)
     }
+}
+
+/// The sequence of the first row with this id in one of `segments`.
+fn first_in_segments(segments: &[Arc<Segment>], without_ids: &mut HashSet<SegmentId>, site: SiteId, id: &str) -> Option<Sequence> {
+    segments.iter().rev().find_map(|segment| match segment.find_event_id(site, id) {
+        Ok(found) => found.map(|(_, sequence)| sequence),
+        Err(error) => {
+            // As with a damaged log: what it held is not known any more. To refuse would refuse all events with ids, for ever.
+            if without_ids.insert(segment.header().id) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "event ids of a segment cannot be read: repeats of them are stored"
+                );
+            }
+            None
+        }
+    })
 }
 
 /// How old a log is; one from the future, under a clock that was set back, is new.

@@ -9,6 +9,7 @@ use format::Sequence;
 
 use super::queue::{Work, queue};
 use super::{Appender, Outcome};
+use crate::sealer::NotSealed;
 
 /// What a double has been given, and how it answers.
 #[derive(Clone, Default)]
@@ -39,7 +40,16 @@ impl Double {
         let double = Double::default();
         let committer = double.clone();
         std::thread::spawn(move || {
-            while let Ok(Work::Store(request)) = queue.work.recv() {
+            while let Ok(work) = queue.work.recv() {
+                let request = match work {
+                    Work::Store(request) => request,
+                    Work::Seal(reply) => {
+                        // Whoever asked may be gone.
+                        let _ = reply.send(if committer.mood.load(Ordering::Relaxed) == 1 { Err(NotSealed::DiskFull) } else { Ok(()) });
+                        continue;
+                    }
+                    Work::Exchange(_) | Work::Keep(_) | Work::Stop => break,
+                };
                 while committer.mood.load(Ordering::Relaxed) == Mood::Hangs as u8 {
                     std::thread::sleep(Duration::from_millis(1));
                 }

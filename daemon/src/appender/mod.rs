@@ -13,6 +13,7 @@
 //! many of them), [`committer`] (the thread).
 
 mod committer;
+mod exchange;
 mod names;
 mod queue;
 mod submission;
@@ -26,33 +27,36 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use self::committer::Committer;
-pub(crate) use self::committer::{Logs, Policy, Recovered};
+pub(crate) use self::committer::{Logs, Policy, Recovered, Unsealed};
+pub(crate) use self::exchange::Exchange;
 pub(crate) use self::names::{MAX_NAMES, Names};
-pub(crate) use self::queue::Appender;
+pub(crate) use self::queue::{Appender, Queue, queue};
 pub(crate) use self::submission::{Outcome, Submission};
 use crate::health::Health;
+use crate::sealer::Sealer;
 use crate::store::Store;
 
 /// Starts the committer on a thread of its own. The thread ends after [`Appender::stop`], and after a failure, which is then in
-/// `health`.
+/// `health`; `sealer` learns it by losing its way to here.
 ///
 /// # Errors
 ///
 /// If the system refuses a thread.
 pub(crate) fn start(
+    queue: Queue,
     recovered: Recovered,
     logs: Box<dyn Logs>,
+    sealer: Sealer,
     store: Arc<Store>,
     health: Arc<Health>,
     policy: Policy,
-) -> std::io::Result<(Appender, JoinHandle<()>)> {
-    let (appender, queue) = queue::queue();
-    let committer = Committer::new(queue, logs, recovered, store, health, policy);
+) -> std::io::Result<JoinHandle<()>> {
+    let committer = Committer::new(queue, logs, recovered, sealer, store, health, policy);
     let thread = thread::Builder::new().name("appender".to_owned()).spawn(move || {
         let _abort = AbortOnPanic;
         committer.run();
     })?;
-    Ok((appender, thread))
+    Ok(thread)
 }
 
 /// A committer that panicked halfway would leave clients waiting and nobody appending: the next start recovers, so the process ends.

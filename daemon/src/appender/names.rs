@@ -35,7 +35,7 @@ impl Names {
         if record.kind != Kind::Event {
             return true;
         }
-        let name = self.hash(record);
+        let name = self.hash(record.site, record.name);
         if self.sites.contains_key(&name) {
             return true;
         }
@@ -64,8 +64,13 @@ impl Names {
     /// Notes the name of a record that is stored already.
     pub(crate) fn note(&mut self, record: &RecordHead<'_>) {
         if record.kind == Kind::Event {
-            self.insert(self.hash(record), record.site);
+            self.note_name(record.site, record.name);
         }
+    }
+
+    /// Notes the name of events that are stored already.
+    pub(crate) fn note_name(&mut self, site: SiteId, name: &str) {
+        self.insert(self.hash(site, name), site);
     }
 
     /// Takes in the names that another has noted.
@@ -87,8 +92,8 @@ impl Names {
         }
     }
 
-    fn hash(&self, record: &RecordHead<'_>) -> u64 {
-        self.key.hash_one((record.site, record.name))
+    fn hash(&self, site: SiteId, name: &str) -> u64 {
+        self.key.hash_one((site, name))
     }
 }
 

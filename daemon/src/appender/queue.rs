@@ -3,11 +3,15 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
+use format::LogId;
 use tokio::sync::oneshot;
 
+use super::committer::Unsealed;
+use super::exchange::Exchange;
 use super::submission::{Busy, Outcome, Reply, Submission};
+use crate::sealer::NotSealed;
 
 /// The most bytes that wait for the appender: four full batches, so that a slow sync is ridden out and memory stays flat.
 pub(crate) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -27,6 +31,12 @@ pub(crate) struct Appender {
 pub(super) enum Work {
     /// To store these records and to answer.
     Store(Request),
+    /// To close the open log, if it holds anything, and to have told when all logs that are closed by then are sealed.
+    Seal(oneshot::Sender<Result<(), NotSealed>>),
+    /// To put segments in the place of what they were made of.
+    Exchange(Commit),
+    /// To count a log that cannot be sealed no more among those that wait for it.
+    Keep(LogId),
     /// To finish what came before, and to end.
     Stop,
 }
@@ -37,18 +47,26 @@ pub(super) struct Request {
     pub(super) reply: Reply,
 }
 
+/// Segments that are to be committed.
+pub(super) struct Commit {
+    pub(super) exchange: Arc<Exchange>,
+    /// What the committer has no use for any more. [`format::Error::Full`] if there was no space for it and it may be tried again; dropped
+    /// if it failed for good.
+    pub(super) reply: SyncSender<Result<Vec<Unsealed>, format::Error>>,
+}
+
 /// How many bytes wait. A count and no hand-over: what waits travels through the channel, so every access may be relaxed.
 #[derive(Default)]
 struct Waiting(AtomicUsize);
 
 /// The committer's side of the queue.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     pub(super) work: Receiver<Work>,
     waiting: Arc<Waiting>,
 }
 
 /// A queue, both sides of it.
-pub(super) fn queue() -> (Appender, Queue) {
+pub(crate) fn queue() -> (Appender, Queue) {
     let (sender, work) = channel();
     let waiting = Arc::<Waiting>::default();
     (Appender { queue: sender, waiting: Arc::clone(&waiting) }, Queue { work, waiting })
@@ -90,6 +108,29 @@ impl Appender {
             self.enqueue(submission, Reply::Each(reply))?;
         }
         Ok(async move { outcomes.await.unwrap_or_else(|_| vec![Outcome::Stopping; count]) })
+    }
+
+    /// Closes the open log, if it holds anything. The future is ready once all logs that are closed by then are sealed.
+    pub(crate) fn seal(&self) -> impl Future<Output = Result<(), NotSealed>> + use<> {
+        let (reply, sealed) = oneshot::channel();
+        // Without a committer the reply is dropped here.
+        let _ = self.queue.send(Work::Seal(reply));
+        async move { sealed.await.unwrap_or(Err(NotSealed::Stopping)) }
+    }
+
+    /// Puts segments in the place of what they were made of, and waits for it. `None` if the committer has ended: whether they are live
+    /// shows at the next start.
+    pub(crate) fn exchange(&self, exchange: &Arc<Exchange>) -> Option<Result<(), format::Error>> {
+        let (reply, committed) = sync_channel(1);
+        // Without a committer the reply is dropped here.
+        let _ = self.queue.send(Work::Exchange(Commit { exchange: Arc::clone(exchange), reply }));
+        // To free the index of a log takes a while: it is done here, where no event waits for it.
+        committed.recv().ok().map(|outcome| outcome.map(drop))
+    }
+
+    /// Tells the committer that a log cannot be sealed for now, and may not be for long.
+    pub(crate) fn keep(&self, log: LogId) {
+        let _ = self.queue.send(Work::Keep(log));
     }
 
     /// Asks the committer to finish what is queued and to end. What comes later is answered with [`Outcome::Stopping`].

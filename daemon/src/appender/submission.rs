@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
     TooLarge,
     /// There was no space. It is not stored, and may be sent again later.
     DiskFull,
+    /// Too many logs wait to be sealed. It is not stored, and may be sent again soon.
+    Behind,
     /// The sync failed: it may be stored or not.
     Unknown,
     /// The daemon ends. It is not stored.

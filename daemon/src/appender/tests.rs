@@ -8,16 +8,19 @@ use std::time::Duration;
 use format::fs::FileSystem;
 use format::fs::double::{Fault, FaultKind, MemFs, Op};
 use format::log::recovery::recover;
-use format::{Kind, LogHeader, LogId, LogOptions, LogWriter, Record, Sequence, SiteId, Source, UnixMicros};
+use format::{Kind, LogHeader, LogId, LogOptions, LogWriter, Record, SegmentId, Sequence, SiteId, Source, UnixMicros};
 use query::ActiveWriter;
 
 use super::submission::Busy;
 use super::*;
 use crate::config::SyncMode;
 use crate::question::Pool;
+use crate::sealer::{self, Place, SegmentIds};
+use crate::store::Files;
 
 const SITE: SiteId = SiteId::new([1; 16]);
 const DIR: &str = "/logs";
+const SEGMENTS: &str = "/segments";
 
 /// Small steps, so that growth is met within a few batches.
 const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 26, step_bytes: 4096 };
@@ -69,6 +72,14 @@ impl Folder {
 }
 
 impl Logs for Folder {
+    fn exchange(&mut self, exchange: &Exchange) -> Result<(), format::Error> {
+        exchange.added.iter().try_for_each(|sealed| sealed.finished.commit())
+    }
+
+    fn tidy(&mut self) -> Result<(), format::Error> {
+        Ok(())
+    }
+
     fn next(&mut self, ended: &LogWriter) -> Result<LogWriter, format::Error> {
         assert!(ended.is_synced(), "a log is closed after its sync");
         self.create(ended.next_sequence())
@@ -80,6 +91,7 @@ struct Bench {
     fs: MemFs,
     appender: Appender,
     thread: JoinHandle<()>,
+    sealer_thread: Option<sealer::Running>,
     store: Arc<Store>,
     health: Arc<Health>,
 }
@@ -88,21 +100,41 @@ fn start_with(sync: SyncMode, segment_bytes: u64) -> Bench {
     start_in(UnixMicros::MAX, sync, segment_bytes)
 }
 
-/// One whose logs were created at `created`.
+/// One whose logs were created at `created`, and are not sealed.
 fn start_in(created: UnixMicros, sync: SyncMode, segment_bytes: u64) -> Bench {
-    let fs = MemFs::new(1);
+    start_on(&MemFs::new(1), created, sync, segment_bytes, false)
+}
+
+fn start_on(fs: &MemFs, created: UnixMicros, sync: SyncMode, segment_bytes: u64, seals: bool) -> Bench {
+    let fs = fs.clone();
     fs.create_dir(Path::new(DIR)).unwrap();
+    fs.create_dir(Path::new(SEGMENTS)).unwrap();
     fs.sync_dir(Path::new("/")).unwrap();
     let mut folder = Folder { fs: fs.clone(), next: LogId::FIRST, created };
     let log = folder.create(Sequence::FIRST).unwrap();
     let (index, readers) = ActiveWriter::new(Arc::clone(log.reader()));
-    let store = Arc::new(Store::new(vec![readers], Vec::new(), Vec::new(), Pool::start().unwrap()));
+    let files = Files { segments: Vec::new(), logs: vec![Arc::clone(&readers)] };
+    let store = Arc::new(Store::new(files, Vec::new(), Vec::new(), Pool::start().unwrap()));
     let health = Arc::new(Health::default());
     health.serve();
     let policy = Policy { sync, segment_bytes, segment_age: Duration::from_secs(3600) };
-    let recovered = Recovered { log, index, earlier: Vec::new(), names: Names::default() };
-    let (appender, thread) = start(recovered, Box::new(folder), Arc::clone(&store), Arc::clone(&health), policy).unwrap();
-    Bench { fs, appender, thread, store, health }
+    let recovered = Recovered { log, index, readers, earlier: Vec::new(), segments: Vec::new(), names: Names::default() };
+    let (appender, queue) = queue();
+    let (sealer, tasks) = sealer::queue();
+    let place = Place {
+        fs: Arc::new(fs.clone()),
+        data_path: "/".into(),
+        logs_path: DIR.into(),
+        segments_path: SEGMENTS.into(),
+        epoch: [9; 16],
+        secret: [8; 16],
+        ids: Arc::new(SegmentIds::from(SegmentId::FIRST)),
+        pause: Duration::from_millis(20),
+        patience: Duration::from_millis(20),
+    };
+    let sealer_thread = seals.then(|| sealer::start(tasks, place, appender.clone(), Arc::clone(&store), Arc::clone(&health)).unwrap());
+    let thread = start(queue, recovered, Box::new(folder), sealer, Arc::clone(&store), Arc::clone(&health), policy).unwrap();
+    Bench { fs, appender, thread, sealer_thread, store, health }
 }
 
 fn bench(sync: SyncMode) -> Bench {
@@ -122,6 +154,7 @@ impl Bench {
     fn end(self) -> MemFs {
         self.appender.stop();
         self.thread.join().unwrap();
+        self.sealer_thread.into_iter().for_each(sealer::Running::stop);
         self.fs
     }
 }
@@ -292,21 +325,63 @@ async fn a_log_is_as_old_as_it_was_before_a_restart() {
 #[tokio::test]
 async fn ids_are_remembered_over_rotations_and_sequences_go_on() {
     let bench = start_with(SyncMode::Always, 1024);
-    let ids: Vec<&'static str> = (0..40).map(|n| &*Box::leak(format!("id-{n}").into_boxed_str())).collect();
+    let ids: Vec<&'static str> = (0..20).map(|n| &*Box::leak(format!("id-{n}").into_boxed_str())).collect();
     for (id, sequence) in ids.iter().zip(1..) {
         assert_eq!(bench.one(Some(id)).await, stored(sequence));
     }
     for (id, sequence) in ids.iter().zip(1..) {
         assert_eq!(bench.one(Some(id)).await, duplicate(sequence));
     }
-    assert_eq!(bench.store.snapshot().rows(), 40);
+    assert_eq!(bench.store.snapshot().rows(), 20);
     let fs = bench.end();
     let mut all = Vec::new();
     for number in 1..=fs.files().len() as u64 {
         all.extend(sequences(&fs, LogId::new(number), all.len() as u64 + 1).0);
     }
-    assert!(fs.files().len() > 2, "a log of 1 KiB does not hold 40 events");
-    assert_eq!(all, (1..=40).collect::<Vec<_>>());
+    assert!(fs.files().len() > 2, "a log of 1 KiB does not hold 20 events");
+    assert_eq!(all, (1..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn events_are_refused_while_too_many_logs_wait_to_be_sealed() {
+    let bench = start_with(SyncMode::Always, 1024);
+    let mut stored = 0;
+    let refusal = loop {
+        match bench.one(None).await {
+            Outcome::Stored { .. } => stored += 1,
+            other => break other,
+        }
+        assert!(stored < 1000, "nobody seals");
+    };
+    assert_eq!(refusal, Outcome::Behind);
+    assert_eq!((bench.fs.files().len(), bench.store.snapshot().rows()), (4, stored));
+    assert!(bench.health.ready());
+    let refused = bench.appender.submit(many(&[Some("a"), Some("a")])).unwrap();
+    assert_eq!(refused.await, [Outcome::Behind; 2]);
+    // What cannot be sealed is waited for in vain, and does not count.
+    bench.appender.keep(LogId::FIRST);
+    assert!(matches!(bench.one(Some("a")).await, Outcome::Stored { .. }));
+    bench.end();
+}
+
+#[tokio::test]
+async fn events_go_on_when_the_sealer_has_caught_up() {
+    let bench = start_on(&MemFs::new(1), UnixMicros::MAX, SyncMode::Always, 1024, true);
+    let ids: Vec<&'static str> = (0..200).map(|n| &*Box::leak(format!("id-{n}").into_boxed_str())).collect();
+    for (id, sequence) in ids.iter().zip(1..) {
+        loop {
+            match bench.one(Some(id)).await {
+                Outcome::Behind => tokio::time::sleep(Duration::from_millis(1)).await,
+                outcome => break assert_eq!(outcome, stored(sequence)),
+            }
+        }
+    }
+    for (id, sequence) in ids.iter().zip(1..) {
+        assert_eq!(bench.one(Some(id)).await, duplicate(sequence));
+    }
+    assert_eq!(bench.store.snapshot().rows(), 200);
+    assert!(bench.store.sealed().segments > 10);
+    bench.end();
 }
 
 #[tokio::test]

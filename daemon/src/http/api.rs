@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::endpoint::{Endpoint, Report};
 use super::error::NOT_FOUND;
 use super::respond::Answer;
-use super::{Error, State, auth, body, goals, health, reports, sites};
+use super::{Error, State, admin, auth, body, goals, health, reports, sites};
 use crate::catalog::permission::Action;
 use crate::catalog::records::{Site, Token};
 use crate::instant;
@@ -93,6 +93,7 @@ pub(super) async fn call(connection: &Connection, path: &str, request: Request<I
                 Report::EventSeries => reports::event_series(call, site).await,
             }
         }
+        (Endpoint::Seal, Method::POST) => admin::seal(&call).await,
         _ => Err(Error::MethodNotAllowed(endpoint.methods())),
     }
 }

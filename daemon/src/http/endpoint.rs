@@ -8,6 +8,7 @@ pub(super) enum Endpoint<'a> {
     Goals(&'a str),
     Goal(&'a str, &'a str),
     Report(&'a str, Report),
+    Seal,
 }
 
 /// A report on one site.
@@ -23,6 +24,9 @@ pub(super) enum Report {
 impl<'a> Endpoint<'a> {
     /// The endpoint that `path`, without `/api/`, names.
     pub(super) fn find(path: &'a str) -> Option<Endpoint<'a>> {
+        if path == "admin/seal" {
+            return Some(Endpoint::Seal);
+        }
         let mut parts = path.splitn(3, '/');
         if parts.next() != Some("sites") {
             return None;
@@ -53,6 +57,7 @@ impl<'a> Endpoint<'a> {
             Endpoint::Site(_) => "GET, PATCH, DELETE",
             Endpoint::Goal(..) => "PUT, DELETE",
             Endpoint::Report(..) => "GET",
+            Endpoint::Seal => "POST",
         }
     }
 }
@@ -73,6 +78,9 @@ mod tests {
             ("sites/a/events/properties", Some(Endpoint::Report("a", Report::PropertyKeys))),
             ("sites/a/events/breakdown", Some(Endpoint::Report("a", Report::Breakdown))),
             ("sites/a/events/timeseries", Some(Endpoint::Report("a", Report::EventSeries))),
+            ("admin/seal", Some(Endpoint::Seal)),
+            ("admin", None),
+            ("admin/seal/", None),
             ("", None),
             ("sites/", None),
             ("sites//goals", None),

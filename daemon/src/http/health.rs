@@ -26,15 +26,15 @@ pub(super) fn readyz(method: &Method, state: &State) -> Answer {
 }
 
 #[derive(Serialize)]
-struct Status<'a> {
+struct Status {
     needs_setup: bool,
     version: &'static str,
     /// Ranges of files that are lost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damage: Vec<String>,
-    /// Files that nothing explains.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    lost_and_found: &'a [String],
+    /// Files that nothing explains, and logs of which something is lost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost_and_found: Vec<String>,
 }
 
 /// `GET /api/status`. An owner also learns what is damaged or was set aside.
@@ -42,10 +42,10 @@ pub(super) fn status(method: &Method, state: &State, token: Option<&Token>) -> R
     if method != Method::GET {
         return Err(Error::MethodNotAllowed("GET"));
     }
-    let mut status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION"), damage: Vec::new(), lost_and_found: &[] };
+    let mut status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION"), damage: Vec::new(), lost_and_found: Vec::new() };
     if token.is_some_and(|token| token.instance_role == InstanceRole::Owner) {
         status.damage = state.store.damage().iter().map(ToString::to_string).collect();
-        status.lost_and_found = state.store.set_aside();
+        status.lost_and_found = state.store.set_aside().to_vec();
     }
     Ok(respond::json(StatusCode::OK, &status))
 }

@@ -10,7 +10,7 @@
 //! * A client's address and token reach no log line.
 //!
 //! Parts, in reading order: `connection` one client, and `wake` what wakes it; `router` from path to handler; `ingest` the endpoints that store; `api` and
-//! `endpoint` the rest: `sites`, `goals`, `reports` with `range`; `auth`, `cors`, `body`, `respond`, `error` what they share.
+//! `endpoint` the rest: `sites`, `goals`, `reports` with `range`, `admin`; `auth`, `cors`, `body`, `respond`, `error` what they share.
 
 use std::future::Future;
 use std::io;
@@ -28,6 +28,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+mod admin;
 mod api;
 mod auth;
 mod body;

@@ -159,6 +159,7 @@ impl Summary {
             }
             Outcome::TooLarge => return Err(TOO_LARGE_STORED),
             Outcome::DiskFull => return Err(Error::DiskFull),
+            Outcome::Behind => return Err(Error::QueueFull),
             Outcome::Unknown => return Err(Error::OutcomeUnknown),
             Outcome::Stopping => return Err(Error::NotReady),
         })

@@ -75,6 +75,7 @@ async fn store(state: &State, submission: Submission, mut headers: HeaderMap) ->
         Outcome::TooManyNames => return Err(rules::TOO_MANY_NAMES.error),
         Outcome::TooLarge => return Err(rules::TOO_LONG.error),
         Outcome::DiskFull => return Err(Error::DiskFull),
+        Outcome::Behind => return Err(Error::QueueFull),
         Outcome::Unknown => return Err(Error::OutcomeUnknown),
         Outcome::Stopping => return Err(Error::NotReady),
     };

@@ -23,6 +23,7 @@ use crate::appender::double::Double;
 use crate::catalog::{By, Journal};
 use crate::question::Pool;
 use crate::secret::TokenHash;
+use crate::store::Files;
 
 /// The owner's token.
 const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -67,7 +68,7 @@ impl Daemon {
         catalog.set_owner(TokenHash::of(TOKEN), by).unwrap();
         let (appender, double) = Double::start();
         health.serve();
-        let store = Arc::new(Store::new(Vec::new(), Vec::new(), Vec::new(), Pool::start().unwrap()));
+        let store = Arc::new(Store::new(Files::default(), Vec::new(), Vec::new(), Pool::start().unwrap()));
         let state = Arc::new(State::new(config, Arc::new(catalog), store, appender, health, [7; 16]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
