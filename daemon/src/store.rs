@@ -5,8 +5,8 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use format::{Damage, Segment};
-use query::{ActiveIndex, Snapshot};
+use format::{ByteOffset, Damage, Segment};
+use query::{ActiveIndex, Missing, Snapshot};
 
 use crate::appender::Exchange;
 use crate::question::{Overrun, Pool, Stop};
@@ -24,7 +24,8 @@ impl fmt::Display for Lost {
 /// Everything that can be asked about, swapped in one step when a log is added or sealed.
 pub(crate) struct Store {
     files: RwLock<Arc<Files>>,
-    lost: Box<[Lost]>,
+    /// Grows when a question meets a segment that cannot be read.
+    lost: RwLock<Arc<[Lost]>>,
     /// Grows when a log is set aside.
     set_aside: RwLock<Arc<[String]>>,
     pool: Pool,
@@ -53,7 +54,7 @@ impl Store {
     pub(crate) fn new(files: Files, damage: Vec<Damage>, set_aside: Vec<String>, pool: Pool) -> Store {
         Store {
             files: RwLock::new(Arc::new(files)),
-            lost: damage.into_iter().map(Lost).collect(),
+            lost: RwLock::new(damage.into_iter().map(Lost).collect()),
             set_aside: RwLock::new(set_aside.into()),
             pool,
         }
@@ -96,8 +97,25 @@ impl Store {
     }
 
     /// What was lost to damage: answers may lack it and say so.
-    pub(crate) fn damage(&self) -> &[Lost] {
-        &self.lost
+    pub(crate) fn damage(&self) -> Arc<[Lost]> {
+        Arc::clone(&self.lost.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes segments that a question had to leave out; from now on every answer says so, because any may have to.
+    pub(crate) fn lose(&self, missing: Vec<Missing>) {
+        for Missing { segment, error } in missing {
+            let path = segment.path();
+            let file = format!("segments/{}", segment.header().id.file_name());
+            let mut lost = self.lost.write().unwrap_or_else(PoisonError::into_inner);
+            if lost.iter().any(|Lost(damage)| damage.file == file) {
+                continue;
+            }
+            let error = error.as_ref().map(|error| error as &dyn std::error::Error);
+            tracing::error!(file, error, "a segment cannot be read: its events are not counted");
+            let end = ByteOffset::new(std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
+            let damage = Damage { file, from: ByteOffset::new(0), end, sequences: segment.provenance().sequences };
+            *lost = lost.iter().cloned().chain([Lost(damage)]).collect();
+        }
     }
 
     /// The files in `lost+found/`: what nothing explains, and logs of which something is lost.

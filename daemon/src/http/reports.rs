@@ -103,7 +103,8 @@ fn series_of(
     goals: &[Arc<Goal>],
     span: Span,
     buckets: &Buckets,
-) -> Result<Vec<Vec<Point>>, Refused> {
+) -> Result<query::Answer<Vec<Vec<Point>>>, Refused> {
+    let mut missing = Vec::new();
     let mut counted: HashMap<(GoalKind, &str), Vec<Point>> = HashMap::new();
     let mut all = Vec::with_capacity(goals.len());
     for goal in goals {
@@ -116,14 +117,15 @@ fn series_of(
             Some(points) => points.clone(),
             None => {
                 stop.check()?;
-                let points = snapshot.series(site, term, span, buckets, &[])?.value;
-                counted.insert(key, points.clone());
-                points
+                let answer = snapshot.series(site, term, span, buckets, &[])?;
+                missing.extend(answer.missing);
+                counted.insert(key, answer.value.clone());
+                answer.value
             }
         };
         all.push(points);
     }
-    Ok(all)
+    Ok(query::Answer { value: all, missing })
 }
 
 /// `GET …/events/names`: the names of events in the range.
@@ -131,7 +133,7 @@ pub(super) async fn event_names(call: Call<'_>, site: Arc<Site>) -> Result<Answe
     let parameters = Parameters::parse(call.query);
     refuse_filters(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let names = ask(&call, move |snapshot, _| Ok(snapshot.names(site.id, span)?.value)).await?;
+    let names = ask(&call, move |snapshot, _| Ok(snapshot.names(site.id, span)?)).await?;
     let names: Vec<&str> = names.iter().map(|count| count.name.as_str()).collect();
     Ok(with_losses(&call, respond::json(StatusCode::OK, &names)))
 }
@@ -142,7 +144,7 @@ pub(super) async fn property_keys(call: Call<'_>, site: Arc<Site>) -> Result<Ans
     refuse_filters(&parameters)?;
     let name = event_name(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let keys = ask(&call, move |snapshot, _| Ok(snapshot.property_keys(site.id, &name, span)?.value)).await?;
+    let keys = ask(&call, move |snapshot, _| Ok(snapshot.property_keys(site.id, &name, span)?)).await?;
     Ok(with_losses(&call, respond::json(StatusCode::OK, &keys)))
 }
 
@@ -159,7 +161,7 @@ pub(super) async fn breakdown(call: Call<'_>, site: Arc<Site>) -> Result<Answer,
         Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(Error::Invalid("Invalid limit"))?,
     };
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let rows = ask(&call, move |snapshot, _| Ok(snapshot.breakdown(site.id, &name, &key, span, limit)?.value)).await?;
+    let rows = ask(&call, move |snapshot, _| Ok(snapshot.breakdown(site.id, &name, &key, span, limit)?)).await?;
     let rows: Vec<BreakdownRow<'_>> =
         rows.iter().map(|row| BreakdownRow { name: &row.name, value: row.sessions, total: row.total }).collect();
     Ok(with_losses(&call, respond::json(StatusCode::OK, &rows)))
@@ -178,7 +180,7 @@ pub(super) async fn event_series(call: Call<'_>, site: Arc<Site>) -> Result<Answ
     };
     let buckets = Arc::new(range.buckets()?);
     let (asked, span) = (Arc::clone(&buckets), range.with_end());
-    let points = ask(&call, move |snapshot, _| Ok(snapshot.series(site.id, Term::Event(&name), span, &asked, &conditions)?.value));
+    let points = ask(&call, move |snapshot, _| Ok(snapshot.series(site.id, Term::Event(&name), span, &asked, &conditions)?));
     let points = points.await?;
     let labels = labels(&buckets);
     let points: Vec<EventPoint<'_>> = labels.iter().zip(&points).map(|(time, point)| EventPoint { time, count: point.total }).collect();
@@ -206,13 +208,16 @@ impl Stop {
     }
 }
 
-/// Asks on a query thread.
+/// Asks on a query thread. What the answer lacks is noted before anything is said.
 async fn ask<T: Send + 'static>(
     call: &Call<'_>,
-    question: impl FnOnce(&Snapshot, &Stop) -> Result<T, Refused> + Send + 'static,
+    question: impl FnOnce(&Snapshot, &Stop) -> Result<query::Answer<T>, Refused> + Send + 'static,
 ) -> Result<T, Error> {
     match call.state.store.ask(question).await {
-        Ok(Ok(answer)) => Ok(answer),
+        Ok(Ok(answer)) => {
+            call.state.store.lose(answer.missing);
+            Ok(answer.value)
+        }
         Err(_) | Ok(Err(Refused::Stopped)) => Err(Error::QueryOverrun),
         Ok(Err(Refused::Query(error))) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a report cannot be answered");
