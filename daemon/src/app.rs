@@ -7,11 +7,13 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use format::paired::FileKind;
 use format::{Damage, DataDirectory, LogOptions, Opened};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -24,8 +26,9 @@ use crate::config::{Config, LogLevel, SyncMode};
 use crate::health::Health;
 use crate::question::Pool;
 use crate::recovery::{self, Start};
-use crate::sealer;
-use crate::store::Store;
+use crate::sealer::{self, NotSealed};
+use crate::signals::Watch;
+use crate::store::{Store, Totals};
 use crate::{http, identity, priority, signals, telemetry};
 
 /// How long a drain waits for clients; with what the last sync takes it stays below ten seconds.
@@ -60,6 +63,9 @@ pub(crate) enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// Logs could not be sealed.
+    #[error("not everything is sealed: {0}")]
+    NotSealed(&'static str),
     /// The system refuses a thread or a signal handler.
     #[error("cannot start {what}")]
     System {
@@ -88,7 +94,7 @@ impl Error {
 pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     telemetry::start(level(config.log_level));
     raise_descriptor_limit();
-    let stop = signals::watch().map_err(system("the signal handlers"))?;
+    let Watch { stop, seal } = signals::watch().map_err(system("the signal handlers"))?;
     let health = Arc::<Health>::default();
     let opened = DataDirectory::open(&config.data_path)?;
     report(&opened);
@@ -116,7 +122,15 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     }
 
     let (store, appender) = (Arc::clone(&engine.store), engine.appender.clone());
-    let state = Arc::new(http::State::new(config, catalog, store, appender, Arc::clone(&health), secret));
+    let state = Arc::new(http::State::new(config, catalog, store, appender.clone(), Arc::clone(&health), secret));
+    runtime.spawn(async move {
+        loop {
+            seal.notified().await;
+            tracing::info!("sealing what is stored");
+            // Whoever sent the signal waits for nothing.
+            drop(appender.seal());
+        }
+    });
     health.serve();
     announce(address);
     let stop = async {
@@ -143,6 +157,36 @@ fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // A system that refuses leaves less room for segments and connections.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Whether a daemon has kept its data at `path`.
+pub(crate) fn is_used(path: &Path) -> bool {
+    path.join(FileKind::Manifest.file_name()).exists()
+}
+
+/// Seals everything in the directory of a stopped daemon, and says how much that is.
+///
+/// # Errors
+///
+/// [`Error`]; [`Error::NotSealed`] if it ended before that.
+pub(crate) fn seal(config: &Config) -> Result<Totals, Error> {
+    telemetry::start(LevelFilter::WARN);
+    raise_descriptor_limit();
+    let health = Arc::<Health>::default();
+    let opened = DataDirectory::open(&config.data_path)?;
+    report(&opened);
+    let Opened { directory, manifest, damage, lost_and_found, .. } = opened;
+    let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes), config.sync)?;
+    let engine = Engine::start(start, damage, lost_and_found, config, &health)?;
+    let runtime = Builder::new_current_thread().build().map_err(system("the runtime"))?;
+    let sealed = runtime.block_on(engine.appender.seal());
+    let totals = engine.store.sealed();
+    let joined = engine.stop();
+    match (sealed, joined) {
+        (Ok(()), Ok(())) if health.failure().is_none() => Ok(totals),
+        (Err(NotSealed::DiskFull), _) => Err(Error::NotSealed("there is no space")),
+        _ => Err(Error::NotSealed("the disk failed")),
+    }
 }
 
 /// What stores events and seals them: everything but those who ask for it.

@@ -1,23 +1,31 @@
-//! TERM and INT: the first one drains, a second one ends at once.
+//! TERM and INT: the first one drains, a second one ends at once. USR1 seals what is stored.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-/// Watches for the signals from here on; the receiver is told of the first.
+/// What the signals ask for.
+pub(crate) struct Watch {
+    /// Told of the first TERM or INT.
+    pub(crate) stop: oneshot::Receiver<()>,
+    /// Told of every USR1, several of which may count as one.
+    pub(crate) seal: Arc<Notify>,
+}
+
+/// Watches for the signals from here on.
 ///
 /// Nothing acknowledged is lost by the second one: whatever was answered is on the disk.
 ///
 /// # Errors
 ///
 /// If the system refuses a handler or a thread.
-pub(crate) fn watch() -> io::Result<oneshot::Receiver<()>> {
+pub(crate) fn watch() -> io::Result<Watch> {
     // A file that may not grow is an error of the write that asks for it, like a full disk, and not the end of the process.
     flag::register(SIGXFSZ, Arc::default())?;
     let again = Arc::<AtomicBool>::default();
@@ -27,13 +35,19 @@ pub(crate) fn watch() -> io::Result<oneshot::Receiver<()>> {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
         flag::register(signal, Arc::clone(&again))?;
     }
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let (tell, told) = oneshot::channel();
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
+    let (tell, stop) = oneshot::channel();
+    let seal = Arc::<Notify>::default();
+    let watch = Watch { stop, seal: Arc::clone(&seal) };
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        if signals.forever().next().is_some() {
-            // Whoever waited is gone only when the process ends.
-            let _ = tell.send(());
+        for signal in signals.forever() {
+            if signal != SIGUSR1 {
+                // Whoever waited is gone only when the process ends.
+                let _ = tell.send(());
+                return;
+            }
+            seal.notify_one();
         }
     })?;
-    Ok(told)
+    Ok(watch)
 }

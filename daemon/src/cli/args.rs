@@ -47,8 +47,25 @@ pub(crate) enum Command {
     Query(QueryArguments),
     /// Send files of events, one JSON object a line
     Import(ImportArguments),
+    /// Turn all that is stored into segments
+    Seal(SealArguments),
     /// Make a new owner token
     Token(TokenArguments),
+}
+
+/// `hitkeepd seal`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The daemon does this by itself when a log is full or old; counts are the same before and after. With --data-path the
+directory's daemon is asked if it runs; if it does not, this command does it itself: run it as the daemon's user then.
+
+Examples:
+  hitkeepd seal
+  hitkeepd seal --data-path /var/lib/hitkeepd"
+)]
+pub(crate) struct SealArguments {
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
 }
 
 /// `hitkeepd serve`.

@@ -18,6 +18,7 @@ mod import;
 mod lookup;
 mod query;
 mod range;
+mod seal;
 mod serve;
 mod settings;
 mod show_config;
@@ -57,6 +58,7 @@ fn dispatch(command: Command, environment: &Environment) -> Result<ExitCode, Err
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Seal(arguments) => seal::run(&arguments, environment, out)?,
         Command::Token(arguments) => token::run(&arguments, environment, out)?,
     }
     Ok(ExitCode::SUCCESS)
