@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::{Answer, Daemon, Event, Options, SITE_DOMAIN, load};
+use support::{Answer, Daemon, Event, SITE_DOMAIN};
 
 const BATCHES: usize = 6;
 const EVENTS_PER_BATCH: usize = 5;
@@ -78,16 +78,22 @@ fn assert_undamaged(daemon: &Daemon, site: &str) {
     assert_eq!(daemon.read("/api/status")["damage"], Value::Null);
 }
 
-/// The logs, oldest first.
-fn logs(data_path: &Path) -> Vec<PathBuf> {
-    let mut logs: Vec<_> = std::fs::read_dir(data_path.join("logs")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    logs.sort();
-    logs
+/// The files in a folder of the data directory, oldest first.
+fn files(data_path: &Path, folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(data_path.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
 }
 
-/// The name of a log as the daemon gives it.
-fn name(log: &Path) -> String {
-    format!("logs/{}", log.file_name().unwrap().to_str().unwrap())
+/// The logs, oldest first.
+fn logs(data_path: &Path) -> Vec<PathBuf> {
+    files(data_path, "logs")
+}
+
+/// The name of a file as the daemon gives it.
+fn name(file: &Path) -> String {
+    let folder = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    format!("{folder}/{}", file.file_name().unwrap().to_str().unwrap())
 }
 
 /// Flips one bit where `text` stands in the file, and says where that is.
@@ -136,36 +142,37 @@ fn a_flipped_bit_costs_its_batch_alone_and_is_named_at_every_start() {
         stored += 1;
         assert!(daemon.report(&event(&id(3, start))).is_duplicate());
         assert_eq!(daemon.count(&site, NAME), stored as u64);
+
+        // The whole batches are in a segment now, and the log is kept.
+        assert_eq!(daemon.seal().rows, stored as u64);
+        assert_eq!(daemon.count(&site, NAME), stored as u64);
+        let kept = log.file_name().unwrap().to_str().unwrap();
+        assert_eq!(files(daemon.data_path(), "lost+found"), [daemon.data_path().join("lost+found").join(kept)]);
+        assert_eq!(daemon.read("/api/status")["lost_and_found"], serde_json::json!([kept]));
+        assert_eq!(losses(&daemon, &site), Some(lost));
         options = Some(daemon.kill());
     }
 }
 
-/// Removes the log that `choose` picks of two, and checks what is left.
-fn a_removed_log_is_named_at_every_start(choose: fn(Vec<PathBuf>) -> PathBuf) {
-    let daemon = Options::new().flag("--segment-bytes", "1048576").start();
+/// Removes the file that `choose` picks, of a segment and a log, and checks what is left.
+fn a_removed_file_is_named_at_every_start(choose: fn(&Path) -> PathBuf) {
+    let daemon = Daemon::start();
     let site = daemon.create_site(SITE_DOMAIN);
     store_batch(&daemon, 0);
-    let mut big = 0;
-    let padding = "x".repeat(30 * 1024);
-    while logs(daemon.data_path()).len() < 2 {
-        let event = Event::new(load::BIG_EVENT_NAME).with("properties", serde_json::json!({ "padding": padding }));
-        assert_eq!(daemon.report(&event).status, 202);
-        big += 1;
-        assert!(big < 100, "no second log");
-    }
+    assert_eq!(daemon.seal().segments, 1);
     let mut newest = store_batch(&daemon, 1);
     assert_undamaged(&daemon, &site);
     let options = daemon.kill();
-    let log = choose(logs(options.path()));
-    std::fs::remove_file(&log).unwrap();
+    let gone = choose(options.path());
+    std::fs::remove_file(&gone).unwrap();
 
     let mut options = Some(options);
     for start in 0..3 {
         let daemon = options.take().unwrap().start();
-        assert_eq!(daemon.count(&site, NAME), (EVENTS_PER_BATCH + start) as u64, "the other log is counted at start {start}");
+        assert_eq!(daemon.count(&site, NAME), (EVENTS_PER_BATCH + start) as u64, "the other file is counted at start {start}");
         let lost = losses(&daemon, &site).unwrap_or_else(|| panic!("nothing is named at start {start}"));
         let (file, range) = parse(&lost);
-        assert_eq!((file, range.start), (name(&log).as_str(), 0));
+        assert_eq!((file, range.start), (name(&gone).as_str(), 0));
         assert!(!range.is_empty(), "{lost}");
         assert_listed(&daemon, &lost);
         let answer = daemon.report(&event(&format!("after-{start}")));
@@ -177,13 +184,61 @@ fn a_removed_log_is_named_at_every_start(choose: fn(Vec<PathBuf>) -> PathBuf) {
 }
 
 #[test]
-fn an_old_log_that_was_removed_is_named_at_every_start() {
-    a_removed_log_is_named_at_every_start(|mut logs| logs.remove(0));
+fn a_segment_that_was_removed_is_named_at_every_start() {
+    a_removed_file_is_named_at_every_start(|data_path| files(data_path, "segments").remove(0));
 }
 
 #[test]
-fn the_newest_log_that_was_removed_is_named_at_every_start() {
-    a_removed_log_is_named_at_every_start(|mut logs| logs.pop().unwrap());
+fn a_log_that_was_removed_is_named_at_every_start() {
+    a_removed_file_is_named_at_every_start(|data_path| logs(data_path).remove(0));
+}
+
+/// Wherever a bit of a segment is flipped, every report is whole, or lacks the segment as a whole and says so.
+#[test]
+fn a_flipped_bit_of_a_segment_is_named_or_costs_nothing() {
+    let texts =
+        |daemon: &Daemon, site: &str| -> Vec<String> { reports(daemon, site).iter().map(|answer| answer.text().to_owned()).collect() };
+    let daemon = Daemon::start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    daemon.create_goal(&site, "Kept", NAME);
+    for batch in 0..BATCHES {
+        store_batch(&daemon, batch);
+        assert_eq!(daemon.seal().segments, batch as u64 + 1);
+    }
+    let whole = texts(&daemon, &site);
+    let options = daemon.kill();
+    let segment = files(options.path(), "segments").remove(2);
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::remove_file(&segment).unwrap();
+    let daemon = options.start();
+    let without = texts(&daemon, &site);
+    assert_ne!(whole, without);
+
+    let mut options = daemon.kill();
+    let (mut named, mut lacking) = (0, 0);
+    for at in (0..bytes.len()).step_by(bytes.len() / 40) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(&segment, damaged).unwrap();
+        let daemon = options.start();
+        // A report meets the damage, and from then on every answer names it.
+        let told = texts(&daemon, &site);
+        let lost = losses(&daemon, &site);
+        for (report, told) in told.iter().enumerate() {
+            let is_whole = *told == whole[report];
+            assert!(is_whole || lost.is_some() && *told == without[report], "byte {at}, report {report}: {told}");
+            lacking += usize::from(!is_whole);
+        }
+        if let Some(lost) = lost {
+            assert_eq!(parse(&lost), (name(&segment).as_str(), 0..bytes.len() as u64), "byte {at}");
+            assert_listed(&daemon, &lost);
+            named += 1;
+        }
+        options = daemon.kill();
+    }
+    assert!(named > 10 && lacking > 10, "{named} of 40 flipped bits are named, {lacking} reports lack something");
+    std::fs::write(&segment, bytes).unwrap();
+    assert_undamaged(&options.start(), &site);
 }
 
 /// The start that finds it writes the manifest anew, whole; the next ones know of it by the copy alone.

@@ -49,8 +49,8 @@ const NO_WRAPPER: [&str; 0] = [];
 #[test]
 fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
     let kills: u32 = std::env::var("HITKEEP_TEST_KILLS").map_or(200, |kills| kills.parse().unwrap());
-    // Small logs, so that rotation is killed too.
-    let mut daemon = Options::new().flag("--segment-bytes", "1048576").start();
+    // Small logs, so that rotation and sealing are killed too.
+    let mut daemon = Options::new().flag("--segment-bytes", "65536").start();
     let site = daemon.create_site(SITE_DOMAIN);
     let mut book = Book::new();
     for kill in 1..=kills {
@@ -68,7 +68,10 @@ fn killed_at_any_moment_it_keeps_what_it_acknowledged() {
         println!("kill {kill} after {wait:?}: {} acknowledged", book.acknowledged());
         book.check(&daemon, &site);
     }
-    println!("{} events stored over {kills} kills", book.stored());
+    let sealed = daemon.seal();
+    println!("{} events stored over {kills} kills, in {} segments", book.stored(), sealed.segments);
+    assert_eq!(sealed.rows, book.stored() as u64, "each event is in one segment");
+    assert_eq!(daemon.count(&site, load::EVENT_NAME), sealed.rows);
     assert!(book.stored() as u64 > u64::from(kills), "the clients got to report something");
 }
 

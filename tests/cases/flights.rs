@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use support::{Daemon, run_cli};
+use support::{Daemon, Options, Sealed, run_cli};
 
 const DEPARTED: &str = "flight_departed";
 const CANCELLED: &str = "flight_cancelled";
@@ -26,15 +26,87 @@ fn truth() -> Value {
     serde_json::from_slice(&std::fs::read(data("flights-2013-03-dst.truth.json")).unwrap()).unwrap()
 }
 
+/// Where the flights are.
+#[derive(Clone, Copy, Debug)]
+enum In {
+    /// In one log.
+    Log,
+    /// In a segment of a log.
+    Segment,
+    /// In many segments, and the last in a log.
+    Both,
+    /// In many segments, after a restart.
+    Restarted,
+}
+
+const EVERYWHERE: [In; 4] = [In::Log, In::Segment, In::Both, In::Restarted];
+
+/// A daemon that holds the flights, and its site.
+fn flown_to(place: In) -> (Daemon, String) {
+    let (daemon, site) = match place {
+        In::Log | In::Segment => {
+            let (daemon, site, _) = flown();
+            (daemon, site)
+        }
+        In::Both | In::Restarted => flown_in_parts(),
+    };
+    match place {
+        In::Log => (daemon, site),
+        In::Segment => {
+            assert_eq!(daemon.seal(), Sealed { segments: 1, rows: 2653 });
+            (daemon, site)
+        }
+        In::Both => (daemon, site),
+        In::Restarted => {
+            let sealed = daemon.seal();
+            assert!(sealed.segments > 3 && sealed.rows == 2653, "{sealed:?}");
+            let daemon = daemon.kill().start();
+            assert_eq!(daemon.seal(), sealed, "nothing is left to be sealed");
+            (daemon, site)
+        }
+    }
+}
+
 /// A daemon that holds the flights, its site, and what the import said.
 fn flown() -> (Daemon, String, Value) {
-    let daemon = Daemon::start();
+    let (daemon, site) = airport(Options::new());
+    let summary = import(&daemon);
+    (daemon, site, summary)
+}
+
+/// A daemon with small logs that was sent the flights in ten parts, and its site.
+fn flown_in_parts() -> (Daemon, String) {
+    let (daemon, site) = airport(Options::new().flag("--segment-bytes", "65536"));
+    let lines = flights();
+    for part in lines.lines().collect::<Vec<_>>().chunks(2653 / 10 + 1) {
+        let sent = || daemon.as_owner("POST", "/api/ingest/server/events?site=flights.example", Some(&part.join("\n")));
+        let mut answer = sent();
+        while answer.status == 503 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            answer = sent();
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["stored"], part.len(), "{}", answer.text());
+    }
+    (daemon, site)
+}
+
+/// The file of flights, one a line.
+fn flights() -> String {
+    let mut text = String::new();
+    let file = std::fs::File::open(data("flights-2013-03-dst.ndjson.gz")).unwrap();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// A daemon with a site and its goals.
+fn airport(options: Options) -> (Daemon, String) {
+    let daemon = options.start();
     run_cli(&daemon, &["site", "add", "flights.example"]).succeeded();
     let site = daemon.read("/api/sites")[0]["id"].as_str().unwrap().to_owned();
     run_cli(&daemon, &["goal", "add", DEPARTED, "--site", "flights.example"]).succeeded();
     run_cli(&daemon, &["goal", "add", CANCELLED, "--site", "flights.example"]).succeeded();
-    let summary = import(&daemon);
-    (daemon, site, summary)
+    (daemon, site)
 }
 
 fn import(daemon: &Daemon) -> Value {
@@ -74,7 +146,11 @@ fn true_points(buckets: &Value, time: impl Fn(&str) -> String) -> Points {
 fn the_import_stores_every_flight_and_a_second_one_stores_none() {
     let (daemon, _, first) = flown();
     let second = import(&daemon);
-    for (summary, stored, duplicates) in [(first, 2653, 0), (second, 0, 2653)] {
+    daemon.seal();
+    let third = import(&daemon);
+    let daemon = daemon.kill().start();
+    let fourth = import(&daemon);
+    for (summary, stored, duplicates) in [(first, 2653, 0), (second, 0, 2653), (third, 0, 2653), (fourth, 0, 2653)] {
         assert_eq!(summary["received"], 2653, "{summary}");
         assert_eq!(summary["stored"], stored, "{summary}");
         assert_eq!(summary["duplicates"], duplicates, "{summary}");
@@ -84,25 +160,29 @@ fn the_import_stores_every_flight_and_a_second_one_stores_none() {
 
 #[test]
 fn days_in_new_york_equal_the_truth_over_the_short_day() {
-    let (daemon, site, _) = flown();
     // The clocks go forward at two in the morning of the 10th, so that day still starts at -05:00.
     let expected =
         true_points(&truth()["days_new_york"], |day| format!("{day}T00:00:00{}", if day == "2013-03-11" { "-04:00" } else { "-05:00" }));
-    assert_eq!(goal_points(&daemon, &site, &format!("{THREE_DAYS}&interval=day")), expected);
+    for place in EVERYWHERE {
+        let (daemon, site) = flown_to(place);
+        assert_eq!(goal_points(&daemon, &site, &format!("{THREE_DAYS}&interval=day")), expected, "{place:?}");
+    }
 }
 
 #[test]
 fn hours_in_new_york_equal_the_truth_over_the_missing_hour() {
-    let (daemon, site, _) = flown();
     // "2013-03-09T05-05:00" names the hour that starts at 05:00 with the offset -05:00.
     let expected = true_points(&truth()["hours_new_york"], |hour| format!("{}:00:00{}", &hour[..13], &hour[13..]));
     let query = format!("{THREE_DAYS}&interval=hour");
-    assert_eq!(goal_points(&daemon, &site, &query), expected);
+    for place in EVERYWHERE {
+        let (daemon, site) = flown_to(place);
+        assert_eq!(goal_points(&daemon, &site, &query), expected, "{place:?}");
 
-    let series = daemon.read(&format!("/api/sites/{site}/events/timeseries?event_name={DEPARTED}&{query}"));
-    let times: Vec<&str> = series.as_array().unwrap().iter().map(|point| point["time"].as_str().unwrap()).collect();
-    let short_day = times.iter().filter(|time| time.starts_with("2013-03-10")).count();
-    assert_eq!(short_day, 23, "10 March has 23 hours: {times:?}");
+        let series = daemon.read(&format!("/api/sites/{site}/events/timeseries?event_name={DEPARTED}&{query}"));
+        let times: Vec<&str> = series.as_array().unwrap().iter().map(|point| point["time"].as_str().unwrap()).collect();
+        let short_day = times.iter().filter(|time| time.starts_with("2013-03-10")).count();
+        assert_eq!(short_day, 23, "10 March has 23 hours: {times:?}");
+    }
 }
 
 #[test]
@@ -119,12 +199,8 @@ fn a_restart_changes_no_answer() {
 
 #[test]
 fn the_breakdown_by_carrier_equals_a_count_of_the_file() {
-    let (daemon, site, _) = flown();
-    let mut text = String::new();
-    let file = std::fs::File::open(data("flights-2013-03-dst.ndjson.gz")).unwrap();
-    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
     let mut carriers: BTreeMap<String, (BTreeSet<String>, u64)> = BTreeMap::new();
-    for line in text.lines() {
+    for line in flights().lines() {
         let flight: Value = serde_json::from_str(line).unwrap();
         if flight["name"] == DEPARTED {
             let carrier = carriers.entry(flight["properties"]["carrier"].as_str().unwrap().to_owned()).or_default();
@@ -136,6 +212,9 @@ fn the_breakdown_by_carrier_equals_a_count_of_the_file() {
     rows.sort_by_key(|(name, sessions, _)| (std::cmp::Reverse(*sessions), name.clone()));
     let expected: Vec<Value> = rows.into_iter().map(|(name, value, total)| json!({"name": name, "value": value, "total": total})).collect();
     let range = "from=2013-03-01T00:00:00Z&to=2013-04-01T00:00:00Z&limit=100";
-    let path = format!("/api/sites/{site}/events/breakdown?event_name={DEPARTED}&property_key=carrier&{range}");
-    assert_eq!(daemon.read(&path), Value::from(expected));
+    for place in EVERYWHERE {
+        let (daemon, site) = flown_to(place);
+        let path = format!("/api/sites/{site}/events/breakdown?event_name={DEPARTED}&property_key=carrier&{range}");
+        assert_eq!(daemon.read(&path), Value::from(expected.clone()), "{place:?}");
+    }
 }

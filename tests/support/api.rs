@@ -62,6 +62,15 @@ impl Event {
     }
 }
 
+/// What a call to seal answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many segments there are.
+    pub segments: u64,
+    /// How many events are in them.
+    pub rows: u64,
+}
+
 impl Daemon {
     /// One request as the owner.
     pub fn as_owner(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
@@ -94,6 +103,15 @@ impl Daemon {
     /// Sends a server event on a connection of its own.
     pub fn report(&self, event: &Event) -> Answer {
         event.send(&mut self.connect(), &self.token()).unwrap_or_else(|error| panic!("{error}\n{}", self.output()))
+    }
+
+    /// Seals everything that is stored.
+    pub fn seal(&self) -> Sealed {
+        let answer = self.as_owner("POST", "/api/admin/seal", None);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let sealed = answer.json();
+        let number = |name: &str| sealed[name].as_u64().unwrap_or_else(|| panic!("{sealed}"));
+        Sealed { segments: number("segments"), rows: number("rows") }
     }
 
     /// How often the event `name` occurred on 1 March 2026.

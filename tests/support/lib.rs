@@ -18,7 +18,7 @@ pub mod http;
 pub mod load;
 pub mod secrets;
 
-pub use api::{Event, SITE_DOMAIN};
+pub use api::{Event, SITE_DOMAIN, Sealed};
 pub use command::{Ran, run_cli, run_cli_with};
 pub use daemon::{Daemon, Options};
 pub use http::{Answer, Connection};

@@ -146,7 +146,7 @@ fn report(address: SocketAddr, token: &str, client: usize, progress: &Progress) 
                 note.acknowledged.push((id, sequence(&answer)));
                 progress.acknowledged.fetch_add(1, Ordering::Relaxed);
             }
-            // 503: the sync failed, or the daemon stops. Either way this client must ask again later.
+            // 503: the sync failed, the sealer is behind, or the daemon stops. In any case this client must ask again later.
             Ok(answer) if answer.status == 503 => {
                 note.in_doubt.push(id);
                 break;
@@ -165,7 +165,7 @@ fn retell(address: SocketAddr, token: &str, part: &[(String, Option<u64>)]) -> V
     let mut connection = Connection::open(address).expect("a serving daemon accepts connections");
     part.iter()
         .map(|(id, acknowledged)| {
-            let answer = event(id).send(&mut connection, token).expect("a serving daemon answers");
+            let answer = retell_one(&mut connection, token, id);
             assert_eq!(answer.status, 202, "{id}: {}", answer.text());
             let found = sequence(&answer);
             if let Some(acknowledged) = acknowledged {
@@ -175,6 +175,18 @@ fn retell(address: SocketAddr, token: &str, part: &[(String, Option<u64>)]) -> V
             (id.clone(), found)
         })
         .collect()
+}
+
+/// Waits when it is asked to: with small logs the sealer may be behind.
+fn retell_one(connection: &mut Connection, token: &str, id: &str) -> Answer {
+    let begun = Instant::now();
+    loop {
+        let answer = event(id).send(connection, token).expect("a serving daemon answers");
+        if answer.header("retry-after").is_none() || begun.elapsed() > Duration::from_secs(30) {
+            return answer;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn event(id: &str) -> Event {
