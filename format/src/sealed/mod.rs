@@ -45,6 +45,7 @@ mod times;
 mod varint;
 mod writer;
 
+pub use dictionary::Entries;
 pub use field::{Codes, Field};
 pub use footer::Provenance;
 pub use header::{HEADER_LEN_BYTES, SegmentHeader, TRAILER_LEN_BYTES};

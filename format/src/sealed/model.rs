@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Field, Finished, NO_SESSION, Posting, Provenance, Row, Run, Segment, SegmentHeader, SegmentWriter};
+use super::{Entries, Field, Finished, NO_SESSION, Posting, Provenance, Row, Run, Segment, SegmentHeader, SegmentWriter};
 use crate::error::Error;
 use crate::fs::double::MemFs;
 use crate::record::Kind;
@@ -218,9 +218,12 @@ pub(super) fn compare(segment: &Arc<Segment>, model: &Model, cuts: &[u32], judge
     assert_eq!(*segment.provenance(), model.provenance());
     assert_eq!(*segment.header(), Model::header());
     judge.same(segment.runs(), &runs, "runs");
+    judge.same((0..=runs.len() as u32).map(|number| segment.run(number)).collect(), &listed_runs(&runs), "run");
     for (field, number) in FIELDS.iter().zip(0..) {
         let entries = model.entries(number);
         assert_eq!(segment.entries(*field) as usize, entries.len());
+        let bytes = entries.iter().map(|entry| entry.as_bytes().to_vec()).collect();
+        judge.same(all_entries(segment.read_entries(*field)), &bytes, "read_entries");
         for (code, entry) in (1..).zip(&entries) {
             judge.same(listed(|out| segment.entry(*field, code, out)), &entry.as_bytes().to_vec(), "entry");
             judge.same(segment.find_entry(*field, entry.as_bytes()), &Some(code), "find_entry");
@@ -231,6 +234,12 @@ pub(super) fn compare(segment: &Arc<Segment>, model: &Model, cuts: &[u32], judge
     for (code, id) in (0..).zip(&model.sessions) {
         judge.same(segment.session_id(code), id, "session_id");
         judge.same(segment.find_session(*id), &Some(code), "find_session");
+    }
+    let mut by_id: Vec<u32> = (0..).take(model.sessions.len()).collect();
+    by_id.sort_by_key(|code| model.sessions[*code as usize]);
+    for places in cuts.chunks(2).map(|cut| cut_rows(cut, 0..by_id.len() as u32)) {
+        let codes = by_id[places.start as usize..places.end as usize].to_vec();
+        judge.same(listed(|out| segment.sessions_by_id(places, out)), &codes, "sessions_by_id");
     }
     judge.same(segment.find_session(SessionId::new([0xee; 16])), &None, "find_session of what is not there");
     for rows in cuts.chunks(2).map(|cut| cut_rows(cut, 0..model.rows.len() as u32)) {
@@ -250,6 +259,20 @@ pub(super) fn compare(segment: &Arc<Segment>, model: &Model, cuts: &[u32], judge
     for run in &runs {
         compare_run(segment, model, run, cuts, judge);
     }
+}
+
+/// The runs, and none behind them.
+fn listed_runs(runs: &[Run]) -> Vec<Option<Run>> {
+    runs.iter().cloned().map(Some).chain([None]).collect()
+}
+
+/// All that stands in a dictionary.
+fn all_entries(mut entries: Entries<'_>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut all = Vec::new();
+    while let Some(entry) = entries.next()? {
+        all.push(entry.to_vec());
+    }
+    Ok(all)
 }
 
 /// Rows within `bounds`.
@@ -297,6 +320,7 @@ fn compare_run(segment: &Arc<Segment>, model: &Model, run: &Run, cuts: &[u32], j
         let texts = values.iter().map(|value| value.as_bytes().to_vec()).collect();
         // What names a column may be damaged: then asking for it is an error, too.
         judge.same(segment.property_values(run, column), &texts, "property_values");
+        judge.same(segment.read_property_values(run, column).and_then(all_entries), &texts, "read_property_values");
         for rows in cuts.chunks(2).map(|cut| cut_rows(cut, run.rows.clone())) {
             let codes = rows.clone().map(|row| code_in(&values, model.rows[row as usize].properties[column].as_ref())).collect();
             judge.same(listed(|out| segment.property_codes(run, column, rows.clone(), out)), &codes, "property_codes");

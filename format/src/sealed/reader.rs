@@ -14,7 +14,7 @@ use crate::units::{ByteOffset, Sequence, SessionId, SiteId};
 
 use super::blocks::Input;
 use super::codes::{self, Column};
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, Entries};
 use super::footer::{Footer, MAX_FOOTER_BYTES, Provenance};
 use super::header::{HEADER_LEN_BYTES, SegmentHeader, TRAILER_LEN_BYTES, Trailer};
 use super::links::{self, LONG_US, Straddling};
@@ -151,6 +151,11 @@ impl Segment {
         (0..self.footer.runs).map(|number| self.directory().run(number)).collect()
     }
 
+    /// The run at `number` in the order of runs; none behind the last.
+    pub fn run(&self, number: u32) -> Result<Option<Run>, Error> {
+        (number < self.footer.runs).then(|| self.directory().run(number)).transpose()
+    }
+
     /// The entries of a run and of the one behind it in the directory.
     fn entries_of(&self, run: &Run) -> Result<(Entry, Entry), Error> {
         assert!(run.number < self.footer.runs, "a run is one of its segment");
@@ -228,6 +233,16 @@ impl Segment {
     /// The code of a session id; found by bisection of the sorted permutation.
     pub fn find_session(&self, id: SessionId) -> Result<Option<u32>, Error> {
         sessions::find(&self.input, self.footer.sessions, id)
+    }
+
+    /// The codes of the sessions that are at `places` in the order of their ids, appended to `out`.
+    ///
+    /// # Panics
+    ///
+    /// If there are no such places.
+    pub fn sessions_by_id(&self, places: Range<u32>, out: &mut Vec<u32>) -> Result<(), Error> {
+        assert!(places.end <= self.footer.sessions, "places are those of sessions");
+        sessions::codes_at(&self.input, self.footer.sessions, places, out)
     }
 
     /// How many distinct sessions the rows `[a, b)` of each bucket have: `edges` are growing rows of one run, bucket `n` is
@@ -308,6 +323,11 @@ impl Segment {
         self.dictionary(field).entry(&self.input, code, out)
     }
 
+    /// All entries of a field, in the order of their codes.
+    pub fn read_entries(&self, field: Field) -> Entries<'_> {
+        Entries::new(&self.input, self.dictionary(field))
+    }
+
     /// The code of an entry.
     pub fn find_entry(&self, field: Field, entry: &[u8]) -> Result<Option<u32>, Error> {
         self.dictionary(field).find(&self.input, entry)
@@ -344,6 +364,15 @@ impl Segment {
     /// If the run has no such column.
     pub fn property_values(&self, run: &Run, column: usize) -> Result<Vec<Vec<u8>>, Error> {
         self.property(run, column)?.dictionary.all(&self.input)
+    }
+
+    /// The distinct values of a property column, one after the other in the order of their codes.
+    ///
+    /// # Panics
+    ///
+    /// If the run has no such column.
+    pub fn read_property_values(&self, run: &Run, column: usize) -> Result<Entries<'_>, Error> {
+        Ok(Entries::new(&self.input, self.property(run, column)?.dictionary))
     }
 
     /// The value with code `n`, at least 1, of a property column, copied to `out`. A code that has none is an error.

@@ -1,5 +1,7 @@
 //! The sessions of a segment: their ids by code, and their codes by id.
 
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::units::SessionId;
 
@@ -77,7 +79,7 @@ pub(super) fn find(input: &Input, count: u32, wanted: SessionId) -> Result<Optio
         let middle = low.midpoint(high);
         let code = code_at(input, middle, width, &mut scratch)?;
         if code >= count {
-            return Err(input.undecodable_at(Section::SESSION_ORDER, u64::from(middle) * u64::from(width) / 8));
+            return Err(out_of_order(input, middle, width));
         }
         match id(input, code, &mut scratch)?.cmp(&wanted) {
             std::cmp::Ordering::Less => low = middle + 1,
@@ -86,6 +88,28 @@ pub(super) fn find(input: &Input, count: u32, wanted: SessionId) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// Appends the codes at `places` in the order of ids, of `count` sessions, to `out`.
+///
+/// # Errors
+///
+/// As [`id`].
+pub(super) fn codes_at(input: &Input, count: u32, places: Range<u32>, out: &mut Vec<u32>) -> Result<(), Error> {
+    let mut scratch = Vec::new();
+    let width = bits::width_of(u64::from(count));
+    for place in places {
+        let code = code_at(input, place, width, &mut scratch)?;
+        if code >= count {
+            return Err(out_of_order(input, place, width));
+        }
+        out.push(code);
+    }
+    Ok(())
+}
+
+fn out_of_order(input: &Input, place: u32, width: u32) -> Error {
+    input.undecodable_at(Section::SESSION_ORDER, u64::from(place) * u64::from(width) / 8)
 }
 
 /// The code at `place` in the order of ids.

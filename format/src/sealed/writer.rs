@@ -141,7 +141,7 @@ impl SegmentWriter {
     /// # Panics
     ///
     /// If it is called at another time, entries do not grow, or one is longer than a mebibyte.
-    pub fn dictionary<'e>(&mut self, field: Field, entries: impl Iterator<Item = &'e [u8]>) -> Result<(), Error> {
+    pub fn dictionary(&mut self, field: Field, entries: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<(), Error> {
         assert!(self.run.is_none() && self.entries[field as usize].is_none(), "a field has one dictionary, before the first run");
         let (text, groups) = (Section::text(field), Section::groups(field));
         let count = dictionary::write(&mut self.output, text, groups, entries)?;
@@ -212,7 +212,7 @@ impl SegmentWriter {
     /// # Panics
     ///
     /// If it is called at another time, values do not grow, or one is longer than a mebibyte.
-    pub fn property<'e>(&mut self, key: &str, values: impl Iterator<Item = &'e [u8]>) -> Result<(), Error> {
+    pub fn property(&mut self, key: &str, values: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<(), Error> {
         let run = self.run.as_mut().filter(|run| run.last.is_none()).expect("properties are named between a run and its first row");
         assert!(key.len() <= MAX_NAME_BYTES, "a key is no longer than a record");
         let output = &mut self.output;
