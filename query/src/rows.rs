@@ -75,8 +75,8 @@ struct Block {
 
 /// The event ids of decoded rows, one behind the other.
 #[derive(Default)]
-struct EventIds {
-    text: String,
+pub(crate) struct EventIds {
+    pub(crate) text: String,
     /// Rows that have one, and where it ends.
     ends: Vec<(u32, usize)>,
     /// Of the rows still to come, the first with one.
@@ -245,7 +245,8 @@ impl Block {
 }
 
 impl EventIds {
-    fn decode(&mut self, segment: &Segment, rows: Range<u32>) -> Result<(), Error> {
+    /// Those of `rows`.
+    pub(crate) fn decode(&mut self, segment: &Segment, rows: Range<u32>) -> Result<(), Error> {
         let EventIds { text, ends, next } = self;
         text.clear();
         ends.clear();
@@ -257,8 +258,11 @@ impl EventIds {
         })
     }
 
-    /// Where the id of a row stands, if it has one. Rows are asked for in order.
-    fn take(&mut self, row: u32) -> Option<Range<usize>> {
+    /// Where the id of a row stands, if it has one. Rows are asked for in order, and may be left out.
+    pub(crate) fn take(&mut self, row: u32) -> Option<Range<usize>> {
+        while self.ends.get(self.next).is_some_and(|(of, _)| *of < row) {
+            self.next += 1;
+        }
         let (_, end) = *self.ends.get(self.next).filter(|(of, _)| *of == row)?;
         let start = self.next.checked_sub(1).map_or(0, |before| self.ends[before].1);
         self.next += 1;
@@ -267,7 +271,7 @@ impl EventIds {
 }
 
 /// Things by code, each in the one slot it can be in.
-struct Slots<T> {
+pub(crate) struct Slots<T> {
     slots: Vec<(u32, T)>,
 }
 
@@ -278,12 +282,13 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T: Default> Slots<T> {
-    fn get(&self, code: u32) -> Option<&T> {
+    /// What is there for `code`, if it was the last one read into its slot.
+    pub(crate) fn get(&self, code: u32) -> Option<&T> {
         self.slots.get(code as usize % SLOTS).filter(|slot| slot.0 == code).map(|slot| &slot.1)
     }
 
     /// What is there for `code`; `read`, which refuses code 0, puts it there if it is not.
-    fn get_or_read(&mut self, code: u32, read: impl FnOnce(&mut T) -> Result<(), Error>) -> Result<&T, Error> {
+    pub(crate) fn get_or_read<E>(&mut self, code: u32, read: impl FnOnce(&mut T) -> Result<(), E>) -> Result<&T, E> {
         let at = code as usize % SLOTS;
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, Default::default);

@@ -12,6 +12,7 @@
 //! * Text that is no JSON object is kept as it is: its shape begins with a hole and the text follows.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use format::Segment;
 use format::sealed::Field;
@@ -20,7 +21,7 @@ use crate::property::{PropertyKey, for_each_entry};
 use crate::rows::nonsense;
 use crate::text::string_text;
 
-const HOLE: u8 = 0;
+pub(crate) const HOLE: u8 = 0;
 
 /// Cuts values out of `properties`, which are not empty: `column` tells the column of a key, if it has one. Appends to `shape`,
 /// and the values to `values` with their columns, in the order of their holes.
@@ -128,6 +129,32 @@ impl Shape {
     /// The keys of the holes, in their order.
     pub(crate) fn holes(&self) -> impl ExactSizeIterator<Item = &str> {
         self.holes.iter().map(|(_, key)| key.as_str())
+    }
+
+    /// The text, with a `0` in each hole.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Calls `visit` with each entry whose key stands in the properties exactly once: its key, where its value is in the text, and
+    /// whether that is a hole. In the order of the text. No entry is one of properties that are no object.
+    pub(crate) fn for_each_single(&self, mut visit: impl FnMut(&str, Range<usize>, bool)) {
+        let mut entries: Vec<(Cow<'_, str>, Range<usize>)> = Vec::new();
+        let note = |key, value: &str| {
+            let at = place(&self.text, value);
+            entries.push((string_text(key), at..at + value.len()));
+        };
+        if for_each_entry(&self.text, note).is_err() {
+            return;
+        }
+        entries.sort_unstable_by(|one, other| (&one.0, one.1.start).cmp(&(&other.0, other.1.start)));
+        let mut single: Vec<&(Cow<'_, str>, Range<usize>)> =
+            entries.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() == 1).map(|same| &same[0]).collect();
+        single.sort_unstable_by_key(|(_, at)| at.start);
+        for (key, at) in single {
+            let is_hole = self.holes.binary_search_by_key(&at.start, |(hole, _)| *hole).is_ok();
+            visit(key, at.clone(), is_hole);
+        }
     }
 
     /// Appends the text of the properties: this shape with `values` in its holes, one for each, in their order.

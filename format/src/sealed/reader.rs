@@ -366,6 +366,15 @@ impl Segment {
         self.property(run, column)?.dictionary.all(&self.input)
     }
 
+    /// The number of distinct values of a property column.
+    ///
+    /// # Panics
+    ///
+    /// If the run has no such column.
+    pub fn property_entries(&self, run: &Run, column: usize) -> Result<u32, Error> {
+        Ok(self.property(run, column)?.dictionary.entries)
+    }
+
     /// The distinct values of a property column, one after the other in the order of their codes.
     ///
     /// # Panics

@@ -81,24 +81,51 @@ pub(super) fn plan(mut survey: Survey, rows: &Rows<'_, impl Input>, rule: Column
     Ok(Plan { survey, columns })
 }
 
-/// The columns of each run: of each site the keys that most rows have. Leaves the runs without their keys.
+/// The columns of each run. Leaves the runs without their keys.
 fn choose(runs: &mut [RunRows], rule: ColumnRule) -> Vec<Vec<ColumnPlan>> {
     let mut columns: Vec<Vec<ColumnPlan>> = runs.iter().map(|_| Vec::new()).collect();
-    let mut candidates: Vec<(SiteId, u32, usize, String)> = Vec::new();
-    for (number, run) in runs.iter_mut().enumerate() {
-        let least = rule.min_rows.max(run.rows.div_ceil(rule.min_share));
-        let worthy = std::mem::take(&mut run.keys).into_iter().filter(|(_, rows)| *rows >= least);
-        candidates.extend(worthy.map(|(key, rows)| (run.run.site, rows, number, key)));
+    let mut candidates = Candidates::new(rule);
+    for (number, run) in (0..).zip(runs.iter_mut()) {
+        candidates.add(run.run.site, number, run.rows, std::mem::take(&mut run.keys));
     }
-    // By site, then those of most rows, and the same ones whatever order the keys came in.
-    candidates.sort_unstable_by(|one, other| (one.0, other.1, one.2, &one.3).cmp(&(other.0, one.1, other.2, &other.3)));
-    for of_site in candidates.chunk_by_mut(|one, other| one.0 == other.0) {
-        for (_, _, number, key) in of_site.iter_mut().take(rule.max_of_site) {
-            columns[*number].push(ColumnPlan { key: std::mem::take(key), values: Dictionary::default() });
-        }
+    for (number, key) in candidates.choose() {
+        columns[number as usize].push(ColumnPlan { key, values: Dictionary::default() });
     }
-    columns.iter_mut().for_each(|columns| columns.sort_unstable_by(|one, other| one.key.cmp(&other.key)));
     columns
+}
+
+/// Keys that may get a column.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    rule: ColumnRule,
+    /// With the rows that have it, and the run.
+    keys: Vec<(SiteId, u32, u32, String)>,
+}
+
+impl Candidates {
+    /// None.
+    pub(crate) fn new(rule: ColumnRule) -> Candidates {
+        Candidates { rule, keys: Vec::new() }
+    }
+
+    /// Those of a run's keys, with the rows that have them, that enough of its rows have.
+    pub(crate) fn add(&mut self, site: SiteId, run: u32, rows: u32, keys: impl IntoIterator<Item = (String, u32)>) {
+        let least = self.rule.min_rows.max(rows.div_ceil(self.rule.min_share));
+        let worthy = keys.into_iter().filter(|(_, rows)| *rows >= least);
+        self.keys.extend(worthy.map(|(key, rows)| (site, rows, run, key)));
+    }
+
+    /// Those that get a column, by run, in the order of keys: of each site the keys that most rows have.
+    pub(crate) fn choose(mut self) -> Vec<(u32, String)> {
+        // By site, then those of most rows, and the same ones whatever order the keys came in.
+        self.keys.sort_unstable_by(|one, other| (one.0, other.1, one.2, &one.3).cmp(&(other.0, one.1, other.2, &other.3)));
+        let mut chosen = Vec::new();
+        for of_site in self.keys.chunk_by_mut(|one, other| one.0 == other.0) {
+            chosen.extend(of_site.iter_mut().take(self.rule.max_of_site).map(|(_, _, run, key)| (*run, std::mem::take(key))));
+        }
+        chosen.sort_unstable();
+        chosen
+    }
 }
 
 #[cfg(test)]

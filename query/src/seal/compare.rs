@@ -13,7 +13,7 @@ use crate::rows::SegmentRows;
 
 /// The number of rows, and the sum of their hashes: the same in whatever order they come.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sum {
+pub(crate) struct Sum {
     hasher: RandomState,
     rows: u64,
     hashes: u64,
@@ -22,7 +22,7 @@ pub(super) struct Sum {
 
 impl Sum {
     /// Adds a row: its sequence, and every field of its record but the time of receipt.
-    pub(super) fn add(&mut self, sequence: Sequence, record: &Record<'_>) {
+    pub(crate) fn add(&mut self, sequence: Sequence, record: &Record<'_>) {
         self.scratch.clear();
         let fields = Record { received: UnixMicros::EPOCH, ..record.clone() };
         // One that does not fit counts by its number alone. A log has none, since it was encoded once.
@@ -32,6 +32,31 @@ impl Sum {
         hasher.write(&self.scratch);
         self.hashes = self.hashes.wrapping_add(hasher.finish());
         self.rows += 1;
+    }
+
+    /// Adds those rows of `segment` whose record `is_kept`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Record`] if it cannot be read; [`Error::Stopped`].
+    pub(crate) fn add_rows(
+        &mut self,
+        segment: &Segment,
+        is_kept: impl Fn(&Record<'_>) -> bool,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let mut rows = SegmentRows::new(segment)?;
+        let mut read = 0u32;
+        while let Some((sequence, record)) = rows.next()? {
+            if read.is_multiple_of(ROWS_BETWEEN_LOOKS) && is_stopped() {
+                return Err(Error::Stopped);
+            }
+            read += 1;
+            if is_kept(&record) {
+                self.add(sequence, &record);
+            }
+        }
+        Ok(())
     }
 
     /// Nothing yet, with the same key: to be compared.
@@ -45,15 +70,9 @@ impl Sum {
 /// # Errors
 ///
 /// [`Error::NotEqual`]; [`Error::Record`] if it cannot be read; [`Error::Stopped`].
-pub(super) fn compare(segment: &Segment, expected: &Sum, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+pub(crate) fn compare(segment: &Segment, expected: &Sum, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
     let mut found = expected.again();
-    let mut rows = SegmentRows::new(segment)?;
-    while let Some((sequence, record)) = rows.next()? {
-        if found.rows.is_multiple_of(u64::from(ROWS_BETWEEN_LOOKS)) && is_stopped() {
-            return Err(Error::Stopped);
-        }
-        found.add(sequence, &record);
-    }
+    found.add_rows(segment, |_| true, is_stopped)?;
     if (found.rows, found.hashes) != (expected.rows, expected.hashes) {
         return Err(Error::NotEqual { segment: segment.header().id, expected: expected.rows, found: found.rows });
     }

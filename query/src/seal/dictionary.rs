@@ -7,20 +7,20 @@ use hashbrown::HashMap;
 
 /// Byte strings and their codes.
 #[derive(Debug, Default)]
-pub(super) struct Dictionary {
+pub(crate) struct Dictionary {
     codes: HashMap<Box<[u8]>, u32, RandomState>,
 }
 
 impl Dictionary {
     /// Notes an entry.
-    pub(super) fn add(&mut self, entry: &[u8]) {
+    pub(crate) fn add(&mut self, entry: &[u8]) {
         if !self.codes.contains_key(entry) {
             self.codes.insert(entry.into(), 0);
         }
     }
 
     /// Gives codes to the entries, from 1 on by their bytes. Nothing is added later.
-    pub(super) fn number(&mut self) {
+    pub(crate) fn number(&mut self) {
         let mut entries: Vec<(&[u8], &mut u32)> = self.codes.iter_mut().map(|(entry, code)| (&**entry, code)).collect();
         entries.sort_unstable_by_key(|(entry, _)| *entry);
         for (code, (_, place)) in (1..).zip(entries) {
@@ -29,18 +29,28 @@ impl Dictionary {
     }
 
     /// The code of an entry that was added.
-    pub(super) fn code(&self, entry: &[u8]) -> u32 {
+    pub(crate) fn code(&self, entry: &[u8]) -> u32 {
         self.codes[entry]
     }
 
+    /// The code of an entry, if it was added.
+    pub(crate) fn find(&self, entry: &[u8]) -> Option<u32> {
+        self.codes.get(entry).copied()
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.codes.len()).expect("there are fewer than 2^32 entries")
+    }
+
     /// The entries in the order of their codes.
-    pub(super) fn entries(&self) -> Vec<&[u8]> {
+    pub(crate) fn entries(&self) -> Vec<&[u8]> {
         let mut entries: Vec<(u32, &[u8])> = self.codes.iter().map(|(entry, code)| (*code, &**entry)).collect();
         entries.sort_unstable_by_key(|(code, _)| *code);
         entries.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.codes.is_empty()
     }
 }

@@ -24,7 +24,10 @@ use format::{LogId, Record, Segment, Sequence};
 
 use crate::active::{ActiveIndex, Sequences};
 use crate::error::Error;
+pub(crate) use columns::Candidates;
 pub use columns::ColumnRule;
+pub(crate) use compare::{Sum, compare};
+pub(crate) use dictionary::Dictionary;
 
 /// How many rows are read between two looks at whether to stop.
 const ROWS_BETWEEN_LOOKS: u32 = 4096;
@@ -118,7 +121,7 @@ pub fn seal(target: Target<'_>, input: &impl Input, log: Option<LogId>, is_stopp
     let provenance = Provenance { log, segments: Vec::new(), sequences: plan.survey.sequences(), received: plan.survey.received.clone() };
     let sealed = build::write(target, &plan, &rows, &provenance).and_then(|finished| {
         let segment = finished.open(target.fs)?;
-        compare::compare(&segment, &plan.survey.sum, is_stopped)?;
+        compare(&segment, &plan.survey.sum, is_stopped)?;
         Ok(Sealed { finished, segment })
     });
     if sealed.is_err() {

@@ -124,7 +124,7 @@ pub(crate) fn column_rule() -> impl Strategy<Value = ColumnRule> {
 }
 
 /// The events of a log, how many hours later than others they are, and whether the log is sealed.
-fn file() -> impl Strategy<Value = (Vec<Event>, Option<ColumnRule>)> {
+pub(crate) fn file() -> impl Strategy<Value = (Vec<Event>, Option<ColumnRule>)> {
     // So files overlap, or touch, with a bucket that both have rows in, or lie apart.
     let later = prop_oneof![2 => Just(0), 2 => (0i64..5).prop_map(|days| days * 11)];
     let events = prop_oneof![Just(0..300), Just(0..20)].prop_flat_map(|len| prop::collection::vec(event(), len));

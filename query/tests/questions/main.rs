@@ -5,6 +5,7 @@ mod events;
 mod examples;
 mod full_scan;
 mod histories;
+mod merging;
 mod model;
 mod sealing;
 mod segments;

@@ -14,10 +14,13 @@ use query::{ColumnRule, Error, Input, Sealed, SegmentRows, Target};
 use crate::events::instant;
 use crate::full_scan::column_rule;
 
-const MINUTE: i64 = 60_000_000;
+pub(crate) const MINUTE: i64 = 60_000_000;
+
+/// The sites of rows.
+pub(crate) const SITES: [SiteId; 3] = [SiteId::new([0; 16]), SiteId::new([1; 16]), SiteId::new([255; 16])];
 
 /// Encoded records and their sequences.
-struct Rows(Vec<(Sequence, Vec<u8>)>);
+pub(crate) struct Rows(pub(crate) Vec<(Sequence, Vec<u8>)>);
 
 impl Input for Rows {
     fn rows(&self) -> u32 {
@@ -43,7 +46,7 @@ fn seal(fs: &MemFs, input: &impl Input, columns: ColumnRule) -> Result<Sealed, E
 
 /// Bytes from which a record is made: which fields it has, and small numbers that pick their values.
 #[derive(Clone, Debug)]
-struct Made {
+pub(crate) struct Made {
     has: u32,
     pick: [u8; 8],
     time: i64,
@@ -52,7 +55,7 @@ struct Made {
     gap: u64,
 }
 
-fn made() -> impl Strategy<Value = Made> {
+pub(crate) fn made() -> impl Strategy<Value = Made> {
     let json = select(vec!["1", "1.0", "\"a\"", "\"\\u0061\"", "null", "[1, 2]", "{\"a\" : 1}", "\"\"", "\"\u{7f}ä\""]);
     let entry = (select(vec!["a", "b", "\\u0061", "ä", ""]), json).prop_map(|(key, value)| format!("\"{key}\": {value}"));
     let object = vec(entry, 0..5).prop_map(|entries| format!("{{{} }}", entries.join(",")));
@@ -74,7 +77,6 @@ impl Made {
     /// The record; `TEXTS` has what its texts are picked from.
     fn record(&self, received: i64) -> Record<'_> {
         const TEXTS: [&str; 6] = ["", "/", "/a", "/ä\u{10ffff}", "\u{0}", "a longer text that others do not begin with"];
-        const SITES: [SiteId; 3] = [SiteId::new([0; 16]), SiteId::new([1; 16]), SiteId::new([255; 16])];
         let pick = |at: usize, of: usize| usize::from(self.pick[at]) % of;
         let text = |bit: u32, at: usize| (self.has >> bit & 1 == 1).then(|| TEXTS[(pick(at, 6) + bit as usize) % 6]);
         let size = |bit: u32| (self.has >> bit & 1 == 1).then(|| u32::from(self.pick[3]) << (bit % 24));
@@ -111,16 +113,22 @@ impl Made {
     }
 }
 
+impl Rows {
+    /// Rows behind `sequence`, which goes on; the first are received at `received`.
+    pub(crate) fn from_made(made: &[Made], sequence: &mut u64, mut received: i64) -> Rows {
+        let encode = |made: &Made| {
+            *sequence += made.gap;
+            received += made.received;
+            let mut bytes = Vec::new();
+            made.record(received).encode(&mut bytes).unwrap();
+            (Sequence::new(*sequence), bytes)
+        };
+        Rows(made.iter().map(encode).collect())
+    }
+}
+
 fn rows_of(made: &[Made]) -> Rows {
-    let (mut sequence, mut received) = (5, 0);
-    let encode = |made: &Made| {
-        sequence += made.gap;
-        received += made.received;
-        let mut bytes = Vec::new();
-        made.record(received).encode(&mut bytes).unwrap();
-        (Sequence::new(sequence), bytes)
-    };
-    Rows(made.iter().map(encode).collect())
+    Rows::from_made(made, &mut 5, 0)
 }
 
 proptest! {

@@ -1,0 +1,207 @@
+//! The properties of a run's rows, as its columns in the output have them.
+
+use format::Segment;
+use format::sealed::{Field, SegmentWriter};
+
+use super::Inputs;
+use super::block::{Block, PropertyBlock};
+use super::columns::{PartColumns, RunColumns};
+use super::runs::{MergedRun, Part};
+use super::shapes::Recutter;
+use super::tally::Tally;
+use super::texts::{self, Texts, WANTED, table};
+use crate::error::Error;
+use crate::rows::{Slots, blocks, nonsense};
+use crate::seal::Dictionary;
+
+/// The shapes of the output.
+pub(super) struct ShapeCodes<'a> {
+    /// By input and code: the new code of those that stay as they are.
+    pub(super) stored: Vec<&'a [u32]>,
+    /// Those that were cut anew.
+    pub(super) made: &'a Dictionary,
+    /// By code of those.
+    pub(super) made_codes: &'a [u32],
+}
+
+/// The properties of a part's rows.
+pub(super) struct PartProperties<'a> {
+    segment: &'a Segment,
+    block: PropertyBlock<'a>,
+    columns: PartColumns,
+    /// By column of the part, and code: the new code.
+    tables: Vec<Vec<u32>>,
+    /// Unless shapes stay as they are.
+    recutter: Option<Recutter<'a>>,
+    known: Slots<Known>,
+    scratch: Vec<u8>,
+}
+
+/// What all rows of a shape have.
+#[derive(Default)]
+struct Known {
+    /// Their new shape, unless that has to be worked out by row.
+    shape: Option<u32>,
+    /// Columns and codes of values that were in the shape.
+    cuts: Vec<(usize, u32)>,
+}
+
+/// Values that were in shapes and are in columns now, by column.
+pub(super) struct CutValues {
+    values: Vec<Dictionary>,
+    tables: Vec<Vec<u32>>,
+}
+
+/// Names the columns of a run, and gives what is needed to write the properties of its rows, by part. `shape_blocks` are decoded on
+/// the way.
+///
+/// # Errors
+///
+/// If an input cannot be read, or the output not written; [`Error::Stopped`].
+pub(super) fn write_columns<'a>(
+    inputs: &Inputs<'a>,
+    run: &'a MergedRun,
+    columns: RunColumns<'a>,
+    shape_blocks: &mut [Block<'_>],
+    writer: &mut SegmentWriter,
+) -> Result<(Vec<PartProperties<'a>>, CutValues), Error> {
+    let mut cut: Vec<Dictionary> = columns.keys().map(|_| Dictionary::default()).collect();
+    let mut parts = Vec::with_capacity(run.parts.len());
+    for part in &run.parts {
+        let mut properties = PartProperties::new(&inputs.segments[part.input], part, columns)?;
+        properties.note_cuts(inputs, part, &mut shape_blocks[part.input], &mut cut)?;
+        properties.note_values(inputs, part)?;
+        parts.push(properties);
+    }
+    cut.iter_mut().for_each(Dictionary::number);
+    let mut tables: Vec<Vec<u32>> = cut.iter().map(|values| table(values.len(), true)).collect();
+    for (column, key) in columns.keys().enumerate() {
+        let mut sources = vec![Texts::made(cut[column].entries(), &mut tables[column])];
+        for (part, properties) in run.parts.iter().zip(&mut parts) {
+            let PartProperties { segment, columns, tables, .. } = properties;
+            let Some(from) = columns.to.iter().position(|to| *to == Some(column)) else { continue };
+            let values = segment.read_property_values(&part.run, from).map_err(|error| Error::from(error).in_segment(segment))?;
+            sources.push(Texts::stored(segment, values, &mut tables[from]));
+        }
+        texts::merge(inputs, sources, |values| writer.property(key, values))?;
+    }
+    Ok((parts, CutValues { values: cut, tables }))
+}
+
+impl<'a> PartProperties<'a> {
+    fn new(segment: &'a Segment, part: &'a Part, columns: RunColumns<'a>) -> Result<PartProperties<'a>, Error> {
+        let of_part = PartColumns::read(segment, part, columns)?;
+        let recutter = (!of_part.are_same).then(|| Recutter::new(segment, &part.run, of_part.clone(), columns));
+        Ok(PartProperties {
+            segment,
+            block: PropertyBlock::new(segment, &part.run, of_part.len()),
+            columns: of_part,
+            tables: Vec::new(),
+            recutter,
+            known: Slots::default(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Adds the values that are cut out of the part's shapes.
+    fn note_cuts(&mut self, inputs: &Inputs<'_>, part: &Part, block: &mut Block<'_>, cut: &mut [Dictionary]) -> Result<(), Error> {
+        let Some(recutter) = self.recutter.as_mut().filter(|_| self.segment.entries(Field::Shape) > 0 && !cut.is_empty()) else {
+            return Ok(());
+        };
+        let mut tally = Tally::default();
+        for rows in blocks(part.kept.clone()) {
+            inputs.go_on()?;
+            block.reach(rows.start)?;
+            for code in &block.codes[Field::Shape as usize][block.places(rows)] {
+                if *code != 0 && tally.add(*code) {
+                    recutter.recut(*code)?.cuts.iter().for_each(|(column, value)| cut[*column].add(value.as_bytes()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the values that rows that stay have, in columns that the output has too.
+    fn note_values(&mut self, inputs: &Inputs<'_>, part: &Part) -> Result<(), Error> {
+        for (column, to) in self.columns.to.iter().enumerate() {
+            let values = self.segment.property_entries(&part.run, column);
+            let values = values.map_err(|error| Error::from(error).in_segment(self.segment))?;
+            self.tables.push(if to.is_some() { table(values, !part.is_cut()) } else { Vec::new() });
+        }
+        if part.is_cut() && self.columns.len() > 0 {
+            let mut row = part.kept.start;
+            while row < part.kept.end {
+                inputs.go_on()?;
+                self.block.reach(row)?;
+                let from = (row - self.block.rows.start) as usize;
+                for (codes, table) in self.block.codes.iter().zip(&mut self.tables).filter(|(_, table)| !table.is_empty()) {
+                    codes[from..].iter().for_each(|code| table[*code as usize] = WANTED);
+                }
+                row = self.block.rows.end;
+            }
+        }
+        Ok(())
+    }
+
+    /// The new shape of a row that had `shape`; the codes of its properties go to `out`.
+    ///
+    /// # Errors
+    ///
+    /// If the input cannot be read, or says what nobody wrote.
+    pub(super) fn of_row(
+        &mut self,
+        row: u32,
+        shape: u32,
+        input: usize,
+        shapes: &ShapeCodes<'_>,
+        cut: &CutValues,
+        out: &mut [u32],
+    ) -> Result<u32, Error> {
+        out.fill(0);
+        if shape == 0 {
+            return Ok(0);
+        }
+        if self.columns.len() > 0 {
+            self.block.reach(row)?;
+            let at = (row - self.block.rows.start) as usize;
+            for ((to, codes), table) in self.columns.to.iter().zip(&self.block.codes).zip(&self.tables) {
+                if let Some(to) = to {
+                    out[*to] = table[codes[at] as usize];
+                }
+            }
+        }
+        let Some(recutter) = &mut self.recutter else { return Ok(shapes.stored[input][shape as usize]) };
+        let (segment, scratch) = (self.segment, &mut self.scratch);
+        let made = |shape: &[u8]| {
+            let code = shapes.made.find(shape).ok_or_else(|| Error::from(nonsense(segment, "shape")).in_segment(segment))?;
+            Ok::<u32, Error>(shapes.made_codes[code as usize])
+        };
+        let known = self.known.get_or_read(shape, |known| {
+            let recut = recutter.recut(shape)?;
+            let cuts = recut.cuts.iter().map(|(column, value)| {
+                let code = cut.values[*column].find(value.as_bytes()).ok_or_else(|| nonsense(segment, "shape"))?;
+                Ok((*column, cut.tables[*column][code as usize]))
+            });
+            known.cuts = cuts.collect::<Result<_, format::Error>>().map_err(|error| Error::from(error).in_segment(segment))?;
+            known.shape = if recut.is_same() {
+                Some(shapes.stored[input][shape as usize])
+            } else if recut.fills().len() == 0 {
+                recutter.write(shape, row, &self.block, scratch)?;
+                Some(made(scratch)?)
+            } else {
+                None
+            };
+            Ok::<(), Error>(())
+        })?;
+        for (column, code) in &known.cuts {
+            out[*column] = *code;
+        }
+        match known.shape {
+            Some(shape) => Ok(shape),
+            None => {
+                recutter.write(shape, row, &self.block, scratch)?;
+                made(scratch)
+            }
+        }
+    }
+}

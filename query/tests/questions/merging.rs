@@ -1,0 +1,294 @@
+//! Merging: rows of several segments come back as those of one, whatever is merged with what, and nothing that was left out stays.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use format::fs::double::{Fault, FaultKind, MemFs, Op};
+use format::sealed::{Field, SegmentHeader};
+use format::{Record, Segment, SegmentId, Sequence, SessionId, SiteId, UnixMicros};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use query::{ColumnRule, Error, Keep, Sealed, SegmentRows, Snapshot, Target};
+
+use crate::events::{Event, Log, instant};
+use crate::full_scan::{ask, column_rule, file, question};
+use crate::model::Model;
+use crate::sealing::{MINUTE, Rows, SITES, made};
+
+const DIR: &str = "/";
+
+fn header(id: u64) -> SegmentHeader {
+    SegmentHeader { id: SegmentId::new(id), salt: [id as u8; 16], epoch: [7; 16], created: UnixMicros::EPOCH }
+}
+
+fn merge_with(
+    fs: &MemFs,
+    id: u64,
+    inputs: &[Arc<Segment>],
+    columns: ColumnRule,
+    keep: &dyn Fn(SiteId) -> Keep,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Sealed, Error> {
+    query::merge(Target { fs, dir: Path::new(DIR), header: &header(id), id_secret: [9; 16], columns }, inputs, keep, is_stopped)
+}
+
+/// Merges, commits and opens again.
+fn merged(id: u64, inputs: &[Arc<Segment>], columns: ColumnRule, keep: &dyn Fn(SiteId) -> Keep) -> Arc<Segment> {
+    let fs = MemFs::new(id);
+    let Sealed { finished, .. } = merge_with(&fs, id, inputs, columns, keep, &|| false).unwrap();
+    finished.commit().unwrap();
+    Segment::open(&fs, finished.path()).unwrap()
+}
+
+fn seal(id: u64, rows: &Rows, columns: ColumnRule) -> Arc<Segment> {
+    let fs = MemFs::new(id);
+    let target = Target { fs: &fs, dir: Path::new(DIR), header: &header(id), id_secret: [9; 16], columns };
+    let Sealed { finished, .. } = query::seal(target, rows, None, &|| false).unwrap();
+    finished.commit().unwrap();
+    Segment::open(&fs, finished.path()).unwrap()
+}
+
+/// Encoded records by sequence.
+type Stored = BTreeMap<Sequence, Vec<u8>>;
+
+/// The rows of a segment are those of `stored`, in order, and it has nothing that they do not have.
+fn check(segment: &Segment, stored: &Stored) -> Result<(), TestCaseError> {
+    let mut expected: Vec<(Sequence, Record<'_>)> =
+        stored.iter().map(|(sequence, bytes)| (*sequence, Record::decode(bytes).unwrap())).collect();
+    expected.sort_by(|(one_at, one), (other_at, other)| {
+        (one.site, one.kind, one.name, one.time, one_at).cmp(&(other.site, other.kind, other.name, other.time, other_at))
+    });
+    let minute = |instant: UnixMicros| instant.micros().div_euclid(MINUTE);
+    let mut rows = SegmentRows::new(segment).unwrap();
+    for (sequence, record) in &expected {
+        let (found, row) = rows.next().unwrap().unwrap();
+        prop_assert_eq!(found, *sequence);
+        prop_assert_eq!(minute(row.received), minute(record.received));
+        prop_assert_eq!(&row, &Record { received: row.received, ..record.clone() });
+    }
+    prop_assert!(rows.next().unwrap().is_none());
+    check_dictionaries(segment, &expected)
+}
+
+/// Sessions are in the order of their first rows, and every entry is one of a row.
+fn check_dictionaries(segment: &Segment, expected: &[(Sequence, Record<'_>)]) -> Result<(), TestCaseError> {
+    let mut first: BTreeMap<SessionId, UnixMicros> = BTreeMap::new();
+    for (_, record) in expected {
+        if let Some(session) = record.session {
+            let time = first.entry(session).or_insert(record.time);
+            *time = record.time.min(*time);
+        }
+    }
+    let mut sessions: Vec<(UnixMicros, SessionId)> = first.into_iter().map(|(session, time)| (time, session)).collect();
+    sessions.sort();
+    let found: Vec<SessionId> = (0..segment.sessions()).map(|code| segment.session_id(code).unwrap()).collect();
+    prop_assert_eq!(found, sessions.into_iter().map(|(_, session)| session).collect::<Vec<_>>());
+    for field in Field::ALL {
+        let (mut codes, mut used) = (Vec::new(), vec![false; segment.entries(field) as usize + 1]);
+        segment.codes(field, 0..segment.rows(), &mut codes).unwrap();
+        codes.iter().for_each(|code| used[*code as usize] = true);
+        prop_assert!(used[1..].iter().all(|is_used| *is_used), "{:?}", field);
+    }
+    for run in segment.runs().unwrap() {
+        for column in 0..segment.property_keys(&run).unwrap().len() {
+            let mut codes = Vec::new();
+            let mut used = vec![false; segment.property_entries(&run, column).unwrap() as usize + 1];
+            segment.property_codes(&run, column, run.rows.clone(), &mut codes).unwrap();
+            codes.iter().for_each(|code| used[*code as usize] = true);
+            prop_assert!(used[1..].iter().all(|is_used| *is_used));
+        }
+    }
+    Ok(())
+}
+
+/// The columns are those that a seal of the same rows has, and the shapes too.
+fn check_columns(segment: &Segment, stored: &Stored, columns: ColumnRule) -> Result<(), TestCaseError> {
+    let sealed = seal(99, &Rows(stored.iter().map(|(sequence, bytes)| (*sequence, bytes.clone())).collect()), columns);
+    let runs = segment.runs().unwrap();
+    prop_assert_eq!(&runs, &sealed.runs().unwrap());
+    for run in &runs {
+        prop_assert_eq!(segment.property_keys(run).unwrap(), sealed.property_keys(run).unwrap());
+        for column in 0..segment.property_keys(run).unwrap().len() {
+            prop_assert_eq!(segment.property_values(run, column).unwrap(), sealed.property_values(run, column).unwrap());
+        }
+    }
+    for field in Field::ALL {
+        prop_assert_eq!(segment.entries(field), sealed.entries(field));
+        let codes = |segment: &Segment| {
+            let mut codes = Vec::new();
+            segment.codes(field, 0..segment.rows(), &mut codes).unwrap();
+            codes
+        };
+        prop_assert_eq!(codes(segment), codes(&sealed), "{:?}", field);
+    }
+    Ok(())
+}
+
+fn keep() -> impl Strategy<Value = Keep> {
+    let cutoff = prop_oneof![4 => 0..MINUTE, 1 => -1_000 * MINUTE..1_000 * MINUTE];
+    prop_oneof![3 => Just(Keep::All), 2 => cutoff.prop_map(|cutoff| Keep::Since(instant(cutoff))), 1 => Just(Keep::Nothing)]
+}
+
+/// Which live segments are merged (by small numbers), the columns, and what stays of each site.
+type Step = (Vec<usize>, ColumnRule, [Keep; 3]);
+
+fn step() -> impl Strategy<Value = Step> {
+    let keeps = prop_oneof![2 => Just([Keep::All; 3]), 1 => [keep(), keep(), keep()]];
+    (vec(0..8usize, 1..5), column_rule(), keeps)
+}
+
+/// Sites are numbered as they are in the rows.
+fn keep_of(keeps: [Keep; 3]) -> impl Fn(SiteId) -> Keep {
+    move |site| keeps[SITES.iter().position(|known| *known == site).unwrap()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn rows_of_a_merge_are_the_rows_of_its_inputs(
+        logs in vec((vec(made(), 0..60), column_rule(), -MINUTE..3 * MINUTE), 1..6),
+        steps in vec(step(), 1..5),
+    ) {
+        let mut live: Vec<(Arc<Segment>, Stored)> = Vec::new();
+        let mut sequence = 5;
+        for (id, (made, columns, received)) in (1..).zip(&logs) {
+            let rows = Rows::from_made(made, &mut sequence, *received);
+            live.push((seal(id, &rows, *columns), rows.0.into_iter().collect()));
+        }
+        for (id, (numbers, columns, keeps)) in (10..).zip(steps) {
+            let (mut inputs, mut stored) = (Vec::new(), Stored::new());
+            for number in numbers {
+                if !live.is_empty() {
+                    let (segment, rows) = live.swap_remove(number % live.len());
+                    inputs.push(segment);
+                    stored.extend(rows);
+                }
+            }
+            let keep = keep_of(keeps);
+            stored.retain(|_, bytes| {
+                let record = Record::decode(bytes).unwrap();
+                match keep(record.site) {
+                    Keep::All => true,
+                    Keep::Since(cutoff) => record.time >= cutoff,
+                    Keep::Nothing => false,
+                }
+            });
+            let segment = merged(id, &inputs, columns, &keep);
+            check(&segment, &stored)?;
+            check_columns(&segment, &stored, columns)?;
+            let ids: Vec<SegmentId> = inputs.iter().map(|input| input.header().id).collect();
+            prop_assert_eq!(&segment.provenance().segments, &ids);
+            let of_inputs = || inputs.iter().map(|input| input.provenance().sequences).filter(|(first, end)| first < end);
+            let bounds = (of_inputs().map(|(first, _)| first).min(), of_inputs().map(|(_, end)| end).max());
+            prop_assert_eq!(segment.provenance().sequences, bounds.0.zip(bounds.1).unwrap_or((Sequence::FIRST, Sequence::FIRST)));
+            live.push((segment, stored));
+        }
+    }
+
+    #[test]
+    fn answers_over_merged_segments_equal_a_full_scan(
+        files in vec(file(), 1..6),
+        groups in vec((vec(0..8usize, 1..4), column_rule()), 1..4),
+        questions in vec(question(), 8),
+    ) {
+        let mut model = Model { events: Vec::new() };
+        let (mut indexes, mut segments) = (Vec::new(), Vec::new());
+        for (id, (events, sealed)) in (1..).zip(&files) {
+            let mut log = Log::new(id, model.events.len() as u64 + 1);
+            log.append(events);
+            log.publish();
+            model.events.extend(events.iter().cloned());
+            match sealed {
+                Some(columns) => segments.push(log.seal(*columns)),
+                None => indexes.push(log.index),
+            }
+        }
+        for (id, (numbers, columns)) in (10..).zip(groups) {
+            let mut inputs = Vec::new();
+            for number in numbers {
+                if !segments.is_empty() {
+                    inputs.push(segments.swap_remove(number % segments.len()));
+                }
+            }
+            if !inputs.is_empty() {
+                segments.push(merged(id, &inputs, columns, &|_| Keep::All));
+            }
+        }
+        let snapshot = Snapshot::new(&indexes, &segments);
+        prop_assert_eq!(snapshot.rows(), model.events.len() as u64);
+        for question in &questions {
+            ask(&snapshot, &model, question)?;
+        }
+    }
+}
+
+/// Two segments with all there is to be merged: sessions of both, columns that differ, ids, cut rows.
+fn two_segments() -> [Arc<Segment>; 2] {
+    let plan = |value| vec![("plan", value, None), ("seats", "5", None)];
+    let event = |n: i64| Event {
+        event_id: Some(format!("id-{n}")),
+        properties: plan(["\"a\"", "\"b\""][n as usize % 2]),
+        ..Event::new("signup", Some((n % 7) as u8), n * 1_000)
+    };
+    [(1, 1..60, 1), (2, 30..90, 100)].map(|(id, times, min_rows)| {
+        let mut log = Log::new(id, id * 1_000);
+        log.append(&times.map(event).collect::<Vec<Event>>());
+        log.publish();
+        log.seal(ColumnRule { min_rows, ..ColumnRule::default() })
+    })
+}
+
+#[test]
+fn a_call_that_fails_leaves_no_segment() {
+    let inputs = two_segments();
+    let merge = |fs: &MemFs| merge_with(fs, 5, &inputs, ColumnRule::default(), &|_| Keep::All, &|| false);
+    let whole = MemFs::new(1);
+    merge(&whole).unwrap();
+    let mut failed = 0;
+    for op in [Op::Write, Op::SyncData] {
+        assert!(whole.calls(Some(op)) > 0);
+        for (nth, kind) in (0..whole.calls(Some(op))).flat_map(|nth| [(nth, FaultKind::Io), (nth, FaultKind::Full)]) {
+            let fs = MemFs::new(1);
+            fs.fail(Fault { op: Some(op), nth, forever: false, kind });
+            let error = merge(&fs).unwrap_err();
+            fs.heal();
+            assert!(matches!(error, Error::Record(_)), "{error}");
+            assert!(fs.files().is_empty(), "{op:?} {nth}");
+            failed += 1;
+        }
+    }
+    for nth in 0..whole.calls(None) {
+        let fs = MemFs::new(1);
+        fs.fail(Fault { op: None, nth, forever: false, kind: FaultKind::Io });
+        let merged = merge(&fs);
+        fs.heal();
+        assert_eq!(fs.files().len(), usize::from(merged.is_ok()), "call {nth}");
+        failed += usize::from(merged.is_err());
+    }
+    assert!(failed > 4);
+}
+
+#[test]
+fn merging_stops_when_it_is_told_to() {
+    let inputs = two_segments();
+    let looks = Cell::new(0);
+    let count = || {
+        looks.set(looks.get() + 1);
+        false
+    };
+    merge_with(&MemFs::new(1), 5, &inputs, ColumnRule::default(), &|_| Keep::All, &count).unwrap();
+    for stop_at in 0..looks.replace(0) {
+        let fs = MemFs::new(1);
+        looks.set(0);
+        let is_stopped = || {
+            looks.set(looks.get() + 1);
+            looks.get() > stop_at
+        };
+        let merged = merge_with(&fs, 5, &inputs, ColumnRule::default(), &|_| Keep::All, &is_stopped);
+        assert!(matches!(merged, Err(Error::Stopped)), "{stop_at}");
+        assert!(fs.files().is_empty());
+    }
+}
