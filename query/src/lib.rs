@@ -1,19 +1,21 @@
 //! How many, when, and of which kind?
 //!
 //! This crate answers questions about events: it keeps the index of the logs that still grow ([`ActiveWriter`], [`ActiveIndex`]),
-//! turns closed ones into segments ([`seal()`]), takes a [`Snapshot`] of both, and counts in [`Buckets`] of a time zone. It opens no
-//! file but through `format`, spawns no thread, reads no clock, and knows neither HTTP nor how an event comes in: instants, zones and
-//! questions are passed in as values.
+//! turns closed ones into segments ([`seal()`]) and several of those into one ([`merge()`]), takes a [`Snapshot`] of both, and counts
+//! in [`Buckets`] of a time zone. It opens no file but through `format`, spawns no thread, reads no clock, and knows neither HTTP nor
+//! how an event comes in: instants, zones and questions are passed in as values.
 //!
 //! Parts, in reading order: `zone` and `bucket` (instants cut into hours, days, weeks, months); of logs `posting` (one term's rows),
 //! `active` (all terms), `sessions` (their dictionary), `ids` (which row had an event id first); of segments `fields` and `shape` (a
-//! record in parts), `seal`, `rows` (records out of a segment), `term_rows` (one term's rows), `by_value` (a property of many rows);
+//! record in parts), `seal`, `merge`, `block` and `rows` (records out of a segment), `term_rows` (one term's rows), `by_value` (a
+//! property of many rows);
 //! `snapshot`, `answer` (and what it lacks), `tally` (distinct sessions, within and across files), and the questions: `series`, `names`,
 //! `breakdown`, with `property` and `condition`.
 #![forbid(unsafe_code)]
 
 mod active;
 mod answer;
+mod block;
 mod breakdown;
 mod bucket;
 mod by_value;

@@ -6,6 +6,7 @@ use format::error::Corruption;
 use format::sealed::{Field, NO_SESSION, Run};
 use format::{ByteOffset, Error, Record, Segment, Sequence, Source, UnixMicros};
 
+use crate::block::{Block, PropertyBlock, Wanted};
 use crate::fields::{self, OF_RECORDS};
 use crate::shape::Shape;
 
@@ -38,39 +39,26 @@ pub struct SegmentRows<'s> {
     segment: &'s Segment,
     runs: std::vec::IntoIter<Run>,
     run: Option<RunValues>,
-    block: Block,
+    block: Block<'s>,
     entries: [Slots<Vec<u8>>; Field::ALL.len()],
+    /// Shapes of the run, and the columns of their holes.
+    shapes: Slots<(Shape, Vec<usize>)>,
     properties: String,
 }
 
 /// The run that is read, and the values of its property columns.
 struct RunValues {
     run: Run,
-    /// Rows that are still to be decoded.
+    /// Rows that are still to come.
     left: Range<u32>,
     columns: Vec<Values>,
-    /// Shapes, and the columns of their holes.
-    shapes: Slots<(Shape, Vec<usize>)>,
+    codes: PropertyBlock,
 }
 
 /// A property column.
 struct Values {
     key: String,
     values: Slots<String>,
-}
-
-/// Decoded rows of a run.
-#[derive(Default)]
-struct Block {
-    rows: Range<u32>,
-    next: usize,
-    times: Vec<i64>,
-    sequences: Vec<Sequence>,
-    sessions: Vec<u32>,
-    codes: [Vec<u32>; Field::ALL.len()],
-    /// By property column.
-    properties: Vec<Vec<u32>>,
-    event_ids: EventIds,
 }
 
 /// The event ids of decoded rows, one behind the other.
@@ -94,8 +82,9 @@ impl<'s> SegmentRows<'s> {
             segment,
             runs: segment.runs()?.into_iter(),
             run: None,
-            block: Block::default(),
+            block: Block::new(segment, Wanted::all()),
             entries: std::array::from_fn(|_| Slots::default()),
+            shapes: Slots::default(),
             properties: String::new(),
         })
     }
@@ -108,15 +97,9 @@ impl<'s> SegmentRows<'s> {
     /// If the segment cannot be read, or says what nobody wrote.
     #[allow(clippy::should_implement_trait)] // A row is lent.
     pub fn next(&mut self) -> Result<Option<(Sequence, Record<'_>)>, Error> {
-        while self.block.next == self.block.rows.len() {
-            if !self.decode_block()? {
-                return Ok(None);
-            }
-        }
-        let at = self.block.next;
-        self.block.next += 1;
-        self.fetch(at)?;
-        let row = self.block.rows.start + at as u32;
+        let Some(row) = self.reach_next()? else { return Ok(None) };
+        let at = (row - self.block.rows.start) as usize;
+        self.fetch(row, at)?;
         let event_id = self.block.event_ids.take(row);
         let Some(RunValues { run, .. }) = &self.run else { return Ok(None) };
         let sequence = self.block.sequences[at];
@@ -130,25 +113,26 @@ impl<'s> SegmentRows<'s> {
                 fields::set(&mut record, field, entry).ok_or_else(|| nonsense(self.segment, "field"))?;
             }
         }
-        let session = self.block.sessions[at];
+        let session = self.block.sessions.get(at).copied().unwrap_or(NO_SESSION);
         record.session = if session == NO_SESSION { None } else { Some(self.segment.session_id(session)?) };
         record.event_id = event_id.map(|id| &self.block.event_ids.text[id]);
         record.properties = &self.properties;
         Ok(Some((sequence, record)))
     }
 
-    /// Decodes the next rows of this run or the next. False if there are none.
-    fn decode_block(&mut self) -> Result<bool, Error> {
-        let is_done = self.run.as_ref().is_none_or(|run| run.left.is_empty());
-        if is_done {
-            let Some(run) = self.runs.next() else { return Ok(false) };
+    /// The next row of this run or the next, decoded. `None` behind the last.
+    fn reach_next(&mut self) -> Result<Option<u32>, Error> {
+        if self.run.as_ref().is_none_or(|run| run.left.is_empty()) {
+            let Some(run) = self.runs.next() else { return Ok(None) };
             self.run = Some(RunValues::read(self.segment, run)?);
+            self.shapes.forget();
         }
-        let Some(run) = &mut self.run else { return Ok(false) };
-        let Some(rows) = blocks(run.left.clone()).next() else { return Ok(false) };
-        run.left.start = rows.end;
-        self.block.decode(self.segment, run, rows)?;
-        Ok(true)
+        let Some(run) = &mut self.run else { return Ok(None) };
+        let row = run.left.start;
+        self.block.reach(row)?;
+        run.codes.reach(self.segment, &run.run, row)?;
+        run.left.start += 1;
+        Ok(Some(row))
     }
 
     fn code(&self, field: Field, at: usize) -> u32 {
@@ -156,7 +140,7 @@ impl<'s> SegmentRows<'s> {
     }
 
     /// Brings the entries and the properties of a row to hand.
-    fn fetch(&mut self, at: usize) -> Result<(), Error> {
+    fn fetch(&mut self, row: u32, at: usize) -> Result<(), Error> {
         for field in OF_RECORDS {
             let code = self.code(field, at);
             if code != 0 {
@@ -170,7 +154,7 @@ impl<'s> SegmentRows<'s> {
         self.properties.clear();
         let shape = self.code(Field::Shape, at);
         if let (true, Some(run)) = (shape != 0, &mut self.run) {
-            run.assemble(self.segment, shape, |column| self.block.properties[column][at], &mut self.properties)?;
+            run.assemble(self.segment, &mut self.shapes, shape, row, &mut self.properties)?;
         }
         Ok(())
     }
@@ -185,13 +169,20 @@ impl<'s> SegmentRows<'s> {
 
 impl RunValues {
     fn read(segment: &Segment, run: Run) -> Result<RunValues, Error> {
-        let columns = segment.property_keys(&run)?.into_iter().map(|key| Values { key, values: Slots::default() }).collect();
-        Ok(RunValues { left: run.rows.clone(), run, columns, shapes: Slots::default() })
+        let columns: Vec<Values> = segment.property_keys(&run)?.into_iter().map(|key| Values { key, values: Slots::default() }).collect();
+        Ok(RunValues { left: run.rows.clone(), run, codes: PropertyBlock::new(columns.len()), columns })
     }
 
-    /// Appends the properties of a row of this shape, whose codes in the columns are `codes`.
-    fn assemble(&mut self, segment: &Segment, shape: u32, codes: impl Fn(usize) -> u32, out: &mut String) -> Result<(), Error> {
-        let RunValues { run, columns, shapes, .. } = self;
+    /// Appends the properties of a row of this shape, which is decoded.
+    fn assemble(
+        &mut self,
+        segment: &Segment,
+        shapes: &mut Slots<(Shape, Vec<usize>)>,
+        shape: u32,
+        row: u32,
+        out: &mut String,
+    ) -> Result<(), Error> {
+        let RunValues { run, columns, codes, .. } = self;
         let (shape, holes) = shapes.get_or_read(shape, |slot| {
             let read = Shape::of(segment, shape)?;
             let column = |key: &str| columns.iter().position(|column| column.key == key);
@@ -200,7 +191,7 @@ impl RunValues {
             Ok(())
         })?;
         for column in holes {
-            let code = codes(*column);
+            let code = codes.code(row, *column);
             columns[*column].values.get_or_read(code, |value| {
                 let mut bytes = std::mem::take(value).into_bytes();
                 bytes.clear();
@@ -209,37 +200,8 @@ impl RunValues {
                 Ok(())
             })?;
         }
-        let value = |column: &usize| columns[*column].values.get(codes(*column)).map_or("", String::as_str);
+        let value = |column: &usize| columns[*column].values.get(codes.code(row, *column)).map_or("", String::as_str);
         shape.assemble(holes.iter().map(value), out);
-        Ok(())
-    }
-}
-
-impl Block {
-    fn decode(&mut self, segment: &Segment, run: &RunValues, rows: Range<u32>) -> Result<(), Error> {
-        // Until all is decoded, no row of it is there.
-        self.next = 0;
-        self.rows = 0..0;
-        self.times.clear();
-        segment.times(rows.clone(), &mut self.times)?;
-        self.sequences.clear();
-        segment.sequences(rows.clone(), &mut self.sequences)?;
-        self.sessions.clear();
-        segment.session_codes(rows.clone(), &mut self.sessions)?;
-        for field in Field::ALL {
-            let codes = &mut self.codes[field as usize];
-            codes.clear();
-            if segment.entries(field) > 0 {
-                segment.codes(field, rows.clone(), codes)?;
-            }
-        }
-        self.properties.resize_with(run.columns.len(), Vec::new);
-        for (column, codes) in self.properties.iter_mut().enumerate() {
-            codes.clear();
-            segment.property_codes(&run.run, column, rows.clone(), codes)?;
-        }
-        self.event_ids.decode(segment, rows.clone())?;
-        self.rows = rows;
         Ok(())
     }
 }
@@ -282,6 +244,11 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T: Default> Slots<T> {
+    /// Nothing is there for any code.
+    fn forget(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.0 = 0);
+    }
+
     /// What is there for `code`, if it was the last one read into its slot.
     pub(crate) fn get(&self, code: u32) -> Option<&T> {
         self.slots.get(code as usize % SLOTS).filter(|slot| slot.0 == code).map(|slot| &slot.1)

@@ -7,12 +7,12 @@ use std::collections::binary_heap::PeekMut;
 use format::sealed::{Codes, Field, Finished, NO_SESSION, Provenance, Row, SegmentWriter};
 use format::{Sequence, UnixMicros};
 
-use super::block::{Block, Wanted};
 use super::properties::{CutValues, PartProperties, ShapeCodes, write_columns};
 use super::runs::{MergedRun, MergedRuns};
 use super::survey::Survey;
 use super::texts::{self, Texts, table};
-use super::{Inputs, LOOK_EVERY, Tables};
+use super::{Inputs, LOOK_EVERY, Tables, of};
+use crate::block::{Block, Wanted};
 use crate::error::Error;
 use crate::rows::nonsense;
 use crate::seal::{Dictionary, Target};
@@ -61,8 +61,7 @@ pub(super) fn write(
 
 /// Blocks of all columns, by input.
 fn all_columns<'a>(inputs: &Inputs<'a>) -> Vec<Block<'a>> {
-    let wanted = Wanted { has_times: true, has_sessions: true, has_sequences: true, has_event_ids: true, fields: Field::ALL.to_vec() };
-    inputs.segments.iter().map(|segment| Block::new(segment, wanted.clone())).collect()
+    inputs.segments.iter().map(|segment| Block::new(segment, Wanted::all())).collect()
 }
 
 /// The rows of all inputs.
@@ -137,7 +136,7 @@ impl Rows<'_> {
     /// What a row of an input is sorted by within its run. Its block is decoded then.
     fn place(&mut self, input: usize, row: u32) -> Result<(i64, Sequence), Error> {
         let block = &mut self.blocks[input];
-        if block.reach(row)? {
+        if of(&self.inputs.segments[input], block.reach(row))? {
             for field in block.wanted().fields.clone().into_iter().filter(|field| *field != Field::Shape) {
                 let table = &self.tables[input][field as usize];
                 block.codes[field as usize].iter_mut().for_each(|code| *code = table[*code as usize]);

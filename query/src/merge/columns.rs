@@ -2,6 +2,7 @@
 
 use format::Segment;
 
+use super::of;
 use super::runs::Part;
 use crate::error::Error;
 
@@ -58,7 +59,7 @@ impl PartColumns {
     ///
     /// If they cannot be read.
     pub(super) fn read(segment: &Segment, part: &Part, columns: RunColumns<'_>) -> Result<PartColumns, Error> {
-        let keys = segment.property_keys(&part.run).map_err(|error| Error::from(error).in_segment(segment))?;
+        let keys = of(segment, segment.property_keys(&part.run))?;
         let to = keys.iter().map(|key| columns.find(key)).collect();
         Ok(PartColumns { are_same: columns.keys().eq(keys.iter().map(String::as_str)), to, keys })
     }

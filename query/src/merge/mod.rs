@@ -3,7 +3,7 @@
 //! No record is put together. What the output is made of is read first (`survey`: sessions and their first times, which entries rows
 //! have, which property keys get columns); then shapes are cut anew where an input has other columns (`shapes`, `recut`); then
 //! dictionaries and sessions are merged, which gives each input a table of new codes (`texts`, `sessions`, on `kway`); then the rows of
-//! each run, in order of time (`runs`, `build`, `properties`), by blocks of columns (`block`). The output is read back at last and
+//! each run, in order of time (`runs`, `build`, `properties`), by blocks of columns (`crate::block`). The output is read back at last and
 //! compared with the inputs, record by record: that does not share any of the above.
 //!
 //! Inputs may overlap in time and sequences in any way; no row is in two of them.
@@ -19,7 +19,6 @@
 //! * The pairs of sequences and times of receipt are those that seals made, of all inputs: one is left out only if no row that stays
 //!   needs it. So they tell the truth whichever segments are merged in whatever order, also if the clock went back between two logs.
 
-mod block;
 mod build;
 mod columns;
 mod kway;
@@ -105,6 +104,11 @@ pub fn merge(
     merged
 }
 
+/// An error of reading becomes one of the segment that was read.
+fn of<T>(segment: &Segment, read: Result<T, format::Error>) -> Result<T, Error> {
+    read.map_err(|error| Error::from(error).in_segment(segment))
+}
+
 /// What is merged.
 struct Inputs<'a> {
     segments: &'a [Arc<Segment>],
@@ -127,7 +131,7 @@ impl<'a> Inputs<'a> {
 
     fn is_cut(&self, segment: &Segment) -> Result<bool, Error> {
         let mut number = 0;
-        while let Some(run) = segment.run(number).map_err(|error| Error::from(error).in_segment(segment))? {
+        while let Some(run) = of(segment, segment.run(number))? {
             if runs::kept_rows(segment, &run, (self.keep)(run.site))? != run.rows {
                 return Ok(true);
             }

@@ -1,15 +1,15 @@
 //! The properties of a run's rows, as its columns in the output have them.
 
 use format::Segment;
-use format::sealed::{Field, SegmentWriter};
+use format::sealed::{Field, Run, SegmentWriter};
 
-use super::Inputs;
-use super::block::{Block, PropertyBlock};
 use super::columns::{PartColumns, RunColumns};
 use super::runs::{MergedRun, Part};
 use super::shapes::Recutter;
 use super::tally::Tally;
 use super::texts::{self, Texts, WANTED, table};
+use super::{Inputs, of};
+use crate::block::{Block, PropertyBlock};
 use crate::error::Error;
 use crate::rows::{Slots, blocks, nonsense};
 use crate::seal::Dictionary;
@@ -27,7 +27,8 @@ pub(super) struct ShapeCodes<'a> {
 /// The properties of a part's rows.
 pub(super) struct PartProperties<'a> {
     segment: &'a Segment,
-    block: PropertyBlock<'a>,
+    run: &'a Run,
+    block: PropertyBlock,
     columns: PartColumns,
     /// By column of the part, and code: the new code.
     tables: Vec<Vec<u32>>,
@@ -80,7 +81,7 @@ pub(super) fn write_columns<'a>(
         for (part, properties) in run.parts.iter().zip(&mut parts) {
             let PartProperties { segment, columns, tables, .. } = properties;
             let Some(from) = columns.to.iter().position(|to| *to == Some(column)) else { continue };
-            let values = segment.read_property_values(&part.run, from).map_err(|error| Error::from(error).in_segment(segment))?;
+            let values = of(segment, segment.read_property_values(&part.run, from))?;
             sources.push(Texts::stored(segment, values, &mut tables[from]));
         }
         texts::merge(inputs, sources, |values| writer.property(key, values))?;
@@ -94,7 +95,8 @@ impl<'a> PartProperties<'a> {
         let recutter = (!of_part.are_same).then(|| Recutter::new(segment, &part.run, of_part.clone(), columns));
         Ok(PartProperties {
             segment,
-            block: PropertyBlock::new(segment, &part.run, of_part.len()),
+            run: &part.run,
+            block: PropertyBlock::new(of_part.len()),
             columns: of_part,
             tables: Vec::new(),
             recutter,
@@ -111,7 +113,7 @@ impl<'a> PartProperties<'a> {
         let mut tally = Tally::default();
         for rows in blocks(part.kept.clone()) {
             inputs.go_on()?;
-            block.reach(rows.start)?;
+            of(self.segment, block.reach(rows.start))?;
             for code in &block.codes[Field::Shape as usize][block.places(rows)] {
                 if *code != 0 && tally.add(*code) {
                     recutter.recut(*code)?.cuts.iter().for_each(|(column, value)| cut[*column].add(value.as_bytes()));
@@ -124,15 +126,14 @@ impl<'a> PartProperties<'a> {
     /// Marks the values that rows that stay have, in columns that the output has too.
     fn note_values(&mut self, inputs: &Inputs<'_>, part: &Part) -> Result<(), Error> {
         for (column, to) in self.columns.to.iter().enumerate() {
-            let values = self.segment.property_entries(&part.run, column);
-            let values = values.map_err(|error| Error::from(error).in_segment(self.segment))?;
+            let values = of(self.segment, self.segment.property_entries(&part.run, column))?;
             self.tables.push(if to.is_some() { table(values, !part.is_cut()) } else { Vec::new() });
         }
         if part.is_cut() && self.columns.len() > 0 {
             let mut row = part.kept.start;
             while row < part.kept.end {
                 inputs.go_on()?;
-                self.block.reach(row)?;
+                of(self.segment, self.block.reach(self.segment, self.run, row))?;
                 let from = (row - self.block.rows.start) as usize;
                 for (codes, table) in self.block.codes.iter().zip(&mut self.tables).filter(|(_, table)| !table.is_empty()) {
                     codes[from..].iter().for_each(|code| table[*code as usize] = WANTED);
@@ -162,27 +163,26 @@ impl<'a> PartProperties<'a> {
             return Ok(0);
         }
         if self.columns.len() > 0 {
-            self.block.reach(row)?;
-            let at = (row - self.block.rows.start) as usize;
-            for ((to, codes), table) in self.columns.to.iter().zip(&self.block.codes).zip(&self.tables) {
+            of(self.segment, self.block.reach(self.segment, self.run, row))?;
+            for ((to, column), table) in self.columns.to.iter().zip(0..).zip(&self.tables) {
                 if let Some(to) = to {
-                    out[*to] = table[codes[at] as usize];
+                    out[*to] = table[self.block.code(row, column) as usize];
                 }
             }
         }
         let Some(recutter) = &mut self.recutter else { return Ok(shapes.stored[input][shape as usize]) };
         let (segment, scratch) = (self.segment, &mut self.scratch);
         let made = |shape: &[u8]| {
-            let code = shapes.made.find(shape).ok_or_else(|| Error::from(nonsense(segment, "shape")).in_segment(segment))?;
+            let code = of(segment, shapes.made.find(shape).ok_or_else(|| nonsense(segment, "shape")))?;
             Ok::<u32, Error>(shapes.made_codes[code as usize])
         };
         let known = self.known.get_or_read(shape, |known| {
             let recut = recutter.recut(shape)?;
             let cuts = recut.cuts.iter().map(|(column, value)| {
                 let code = cut.values[*column].find(value.as_bytes()).ok_or_else(|| nonsense(segment, "shape"))?;
-                Ok((*column, cut.tables[*column][code as usize]))
+                Ok::<_, format::Error>((*column, cut.tables[*column][code as usize]))
             });
-            known.cuts = cuts.collect::<Result<_, format::Error>>().map_err(|error| Error::from(error).in_segment(segment))?;
+            known.cuts = of(segment, cuts.collect())?;
             known.shape = if recut.is_same() {
                 Some(shapes.stored[input][shape as usize])
             } else if recut.fills().len() == 0 {

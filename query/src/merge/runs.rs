@@ -6,7 +6,7 @@ use format::sealed::Run;
 use format::{Kind, Segment, SiteId};
 
 use super::kway::{KWay, Sorted};
-use super::{Inputs, Keep};
+use super::{Inputs, Keep, of};
 use crate::error::Error;
 use crate::rows::nonsense;
 
@@ -87,10 +87,7 @@ pub(super) fn kept_rows(segment: &Segment, run: &Run, keep: Keep) -> Result<Rang
     let start = match keep {
         Keep::All => run.rows.start,
         Keep::Nothing => end,
-        Keep::Since(cutoff) => {
-            let found = segment.lower_bound(run.rows.clone(), cutoff.micros());
-            found.map_err(|error| Error::from(error).in_segment(segment))?
-        }
+        Keep::Since(cutoff) => of(segment, segment.lower_bound(run.rows.clone(), cutoff.micros()))?,
     };
     Ok(start..end)
 }
@@ -106,7 +103,7 @@ impl Sorted for Directory<'_> {
     type Item = Run;
 
     fn next(&mut self) -> Result<Option<(Self::Key, Run)>, Error> {
-        let run = self.segment.run(self.next).map_err(|error| Error::from(error).in_segment(self.segment))?;
+        let run = of(self.segment, self.segment.run(self.next))?;
         self.next += 1;
         Ok(run.map(|mut run| ((run.site, run.kind, std::mem::take(&mut run.name)), run)))
     }

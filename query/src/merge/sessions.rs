@@ -6,8 +6,8 @@
 use format::sealed::{NO_SESSION, SegmentWriter};
 use format::{Segment, SessionId};
 
-use super::Inputs;
 use super::kway::{KWay, Sorted, feed};
+use super::{Inputs, of};
 use crate::error::Error;
 use crate::rows::nonsense;
 
@@ -87,7 +87,7 @@ impl Sessions {
             let Some(number) = ordered.next() else { return Ok(None) };
             let (input, code) = homes[*number as usize];
             let segment = &inputs.segments[input as usize];
-            segment.session_id(code).map(Some).map_err(|error| Error::from(error).in_segment(segment))
+            of(segment, segment.session_id(code)).map(Some)
         };
         feed(next, |ids| writer.sessions(ids))?;
         Ok(codes)
@@ -122,7 +122,8 @@ impl Sorted for Ids<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Result<Option<(SessionId, u32)>, Error> {
-        self.read().map_err(|error| Error::from(error).in_segment(self.segment))
+        let read = self.read();
+        of(self.segment, read)
     }
 
     fn out_of_order(&self) -> Error {

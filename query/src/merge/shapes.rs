@@ -3,14 +3,14 @@
 use format::Segment;
 use format::sealed::{Field, Run};
 
-use super::Inputs;
-use super::block::{Block, PropertyBlock, Wanted};
 use super::columns::{Columns, PartColumns, RunColumns};
 use super::recut::Recut;
 use super::runs::MergedRuns;
 use super::survey::Survey;
 use super::tally::Tally;
 use super::texts::WANTED;
+use super::{Inputs, of};
+use crate::block::{Block, PropertyBlock, Wanted};
 use crate::error::Error;
 use crate::rows::{Slots, blocks, nonsense};
 use crate::seal::Dictionary;
@@ -41,14 +41,14 @@ pub(super) fn plan(inputs: &Inputs<'_>, survey: &mut Survey) -> Result<Dictionar
                     continue;
                 }
                 let of_part = PartColumns::read(segment, part, columns)?;
-                let mut properties = PropertyBlock::new(segment, &part.run, of_part.len());
+                let mut properties = PropertyBlock::new(of_part.len());
                 let are_same = of_part.are_same;
                 let mut recutter = Recutter::new(segment, &part.run, of_part, columns);
                 let marks = &mut survey.tables[part.input][Field::Shape as usize];
                 tally.clear();
                 for rows in blocks(part.kept.clone()) {
                     inputs.go_on()?;
-                    block.reach(rows.start)?;
+                    of(segment, block.reach(rows.start))?;
                     let at = block.places(rows.clone());
                     for (row, code) in rows.zip(&block.codes[Field::Shape as usize][at]) {
                         let is_first = tally.add(*code);
@@ -64,7 +64,7 @@ pub(super) fn plan(inputs: &Inputs<'_>, survey: &mut Survey) -> Result<Dictionar
                             marks[*code as usize] = WANTED;
                         } else if is_first || recut.fills().len() > 0 {
                             if recut.fills().len() > 0 {
-                                properties.reach(row)?;
+                                of(segment, properties.reach(segment, &part.run, row))?;
                             }
                             recutter.write(*code, row, &properties, &mut shape)?;
                             made.add(&shape);
@@ -122,7 +122,7 @@ impl<'a> Recutter<'a> {
                 let shape = Shape::of(segment, code)?;
                 Recut::new(&shape, |key| from.find(key), |key| to.find(key)).ok_or_else(|| nonsense(segment, "shape"))
             };
-            *slot = read().map_err(|error| Error::from(error).in_segment(segment))?;
+            *slot = of(segment, read())?;
             Ok(())
         })
     }
@@ -132,18 +132,18 @@ impl<'a> Recutter<'a> {
     /// # Errors
     ///
     /// If it cannot be read.
-    pub(super) fn write(&mut self, code: u32, row: u32, properties: &PropertyBlock<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn write(&mut self, code: u32, row: u32, properties: &PropertyBlock, out: &mut Vec<u8>) -> Result<(), Error> {
         self.recut(code)?;
         let Recutter { segment, run, recuts, values, .. } = self;
         let Some(recut) = recuts.get(code) else { return Ok(()) };
-        let code_in = |column: usize| properties.codes[column][(row - properties.rows.start) as usize];
+        let code_in = |column: usize| properties.code(row, column);
         for column in recut.fills() {
             let code = code_in(column);
             let read = values[column].get_or_read(code, |value| {
                 value.clear();
                 segment.property_value(run, column, code, value)
             });
-            read.map_err(|error| Error::from(error).in_segment(segment))?;
+            of(segment, read)?;
         }
         out.clear();
         recut.write(recut.fills().map(|column| values[column].get(code_in(column)).map_or(&[][..], Vec::as_slice)), out);

@@ -6,13 +6,13 @@ use format::sealed::Field;
 use format::{Sequence, UnixMicros};
 use hashbrown::HashMap;
 
-use super::block::{Block, Wanted};
 use super::columns::Columns;
 use super::runs::{MergedRuns, Part};
 use super::sessions::Sessions;
 use super::tally::Tally;
 use super::texts::{WANTED, table};
-use super::{Inputs, Tables};
+use super::{Inputs, Tables, of};
+use crate::block::{Block, Wanted};
 use crate::error::Error;
 use crate::rows::blocks;
 use crate::seal::{Candidates, ColumnRule};
@@ -48,7 +48,7 @@ pub(super) fn survey(inputs: &Inputs<'_>, rule: ColumnRule) -> Result<Survey, Er
             parts[part.input].read(inputs, part, &mut sessions, &mut tally)?;
             let segment = &inputs.segments[part.input];
             for (code, rows) in tally.counts().filter(|(code, _)| *code != 0) {
-                let shape = Shape::of(segment, code).map_err(|error| Error::from(error).in_segment(segment))?;
+                let shape = of(segment, Shape::of(segment, code))?;
                 shape.for_each_single(|key, _, _| *keys.entry_ref(key).or_insert(0) += rows);
             }
         }
@@ -96,7 +96,7 @@ impl<'a> OfInput<'a> {
     fn read(&mut self, inputs: &Inputs<'_>, part: &Part, sessions: &mut Sessions, tally: &mut Tally) -> Result<(), Error> {
         for rows in blocks(part.kept.clone()) {
             inputs.go_on()?;
-            self.block.reach(rows.start)?;
+            of(&inputs.segments[part.input], self.block.reach(rows.start))?;
             let at = self.block.places(rows);
             if self.block.wanted().has_sessions {
                 sessions.note(part.input, &self.block.sessions[at.clone()], &self.block.times[at.clone()]);

@@ -4,7 +4,7 @@ use format::Segment;
 use format::sealed::Entries;
 
 use super::kway::{KWay, Sorted, feed};
-use super::{Inputs, LOOK_EVERY};
+use super::{Inputs, LOOK_EVERY, of};
 use crate::error::Error;
 use crate::rows::nonsense;
 
@@ -55,7 +55,7 @@ impl Sorted for Texts<'_> {
             self.code += 1;
             let is_wanted = self.codes.get(self.code as usize).is_some_and(|mark| *mark != 0);
             let entry = match &mut self.from {
-                From::Stored(segment, entries) => entries.next().map_err(|error| Error::from(error).in_segment(segment))?,
+                From::Stored(segment, entries) => of(segment, entries.next())?,
                 From::Made(entries) => entries.next(),
             };
             match entry {

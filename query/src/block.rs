@@ -1,38 +1,45 @@
-//! Decoded rows of an input: a block of each column that is wanted, whatever runs it has rows of.
+//! Decoded rows of a segment: a block of each column that is wanted, whatever runs it has rows of, so that it is decoded once where
+//! runs are short.
 
 use std::ops::Range;
 
 use format::sealed::{Field, Run};
-use format::{Segment, Sequence};
+use format::{Error, Segment, Sequence};
 
-use crate::error::Error;
 use crate::rows::{BLOCK_ROWS, EventIds};
 
 /// The columns that are decoded.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) has_times: bool,
-    pub(super) has_sessions: bool,
-    pub(super) has_sequences: bool,
-    pub(super) has_event_ids: bool,
-    pub(super) fields: Vec<Field>,
+pub(crate) struct Wanted {
+    pub(crate) has_times: bool,
+    pub(crate) has_sessions: bool,
+    pub(crate) has_sequences: bool,
+    pub(crate) has_event_ids: bool,
+    pub(crate) fields: Vec<Field>,
+}
+
+impl Wanted {
+    /// All there are.
+    pub(crate) fn all() -> Wanted {
+        Wanted { has_times: true, has_sessions: true, has_sequences: true, has_event_ids: true, fields: Field::ALL.to_vec() }
+    }
 }
 
 /// Decoded rows, between two places where blocks of columns begin.
-pub(super) struct Block<'a> {
+pub(crate) struct Block<'a> {
     segment: &'a Segment,
     wanted: Wanted,
-    pub(super) rows: Range<u32>,
-    pub(super) times: Vec<i64>,
-    pub(super) sequences: Vec<Sequence>,
-    pub(super) sessions: Vec<u32>,
-    pub(super) codes: [Vec<u32>; Field::ALL.len()],
-    pub(super) event_ids: EventIds,
+    pub(crate) rows: Range<u32>,
+    pub(crate) times: Vec<i64>,
+    pub(crate) sequences: Vec<Sequence>,
+    pub(crate) sessions: Vec<u32>,
+    pub(crate) codes: [Vec<u32>; Field::ALL.len()],
+    pub(crate) event_ids: EventIds,
 }
 
 impl<'a> Block<'a> {
     /// No rows yet. A column of a field without entries is never there.
-    pub(super) fn new(segment: &'a Segment, mut wanted: Wanted) -> Block<'a> {
+    pub(crate) fn new(segment: &'a Segment, mut wanted: Wanted) -> Block<'a> {
         wanted.fields.retain(|field| segment.entries(*field) > 0);
         wanted.has_sessions &= segment.sessions() > 0;
         Block {
@@ -48,7 +55,7 @@ impl<'a> Block<'a> {
     }
 
     /// The columns that are there.
-    pub(super) fn wanted(&self) -> &Wanted {
+    pub(crate) fn wanted(&self) -> &Wanted {
         &self.wanted
     }
 
@@ -57,17 +64,17 @@ impl<'a> Block<'a> {
     /// # Errors
     ///
     /// If it cannot be read.
-    pub(super) fn reach(&mut self, row: u32) -> Result<bool, Error> {
+    pub(crate) fn reach(&mut self, row: u32) -> Result<bool, Error> {
         if self.rows.contains(&row) {
             return Ok(false);
         }
         let start = row - row % BLOCK_ROWS;
         let rows = start..self.segment.rows().min(start.saturating_add(BLOCK_ROWS));
-        self.decode(rows).map_err(|error| Error::from(error).in_segment(self.segment))?;
+        self.decode(rows)?;
         Ok(true)
     }
 
-    fn decode(&mut self, rows: Range<u32>) -> Result<(), format::Error> {
+    fn decode(&mut self, rows: Range<u32>) -> Result<(), Error> {
         // Until all is decoded, no row of it is there.
         self.rows = 0..0;
         let segment = self.segment;
@@ -96,44 +103,47 @@ impl<'a> Block<'a> {
     }
 
     /// The places of `rows`, which lie in the block, in its columns.
-    pub(super) fn places(&self, rows: Range<u32>) -> Range<usize> {
+    pub(crate) fn places(&self, rows: Range<u32>) -> Range<usize> {
         (rows.start - self.rows.start) as usize..(rows.end - self.rows.start) as usize
     }
 }
 
 /// Decoded codes of a run's property columns.
-pub(super) struct PropertyBlock<'a> {
-    segment: &'a Segment,
-    run: &'a Run,
-    pub(super) rows: Range<u32>,
+#[derive(Default)]
+pub(crate) struct PropertyBlock {
+    pub(crate) rows: Range<u32>,
     /// By column.
-    pub(super) codes: Vec<Vec<u32>>,
+    pub(crate) codes: Vec<Vec<u32>>,
 }
 
-impl<'a> PropertyBlock<'a> {
+impl PropertyBlock {
     /// No rows yet, of a run with so many columns.
-    pub(super) fn new(segment: &'a Segment, run: &'a Run, columns: usize) -> PropertyBlock<'a> {
-        PropertyBlock { segment, run, rows: 0..0, codes: vec![Vec::new(); columns] }
+    pub(crate) fn new(columns: usize) -> PropertyBlock {
+        PropertyBlock { rows: 0..0, codes: vec![Vec::new(); columns] }
     }
 
-    /// As [`Block::reach`]; blocks of these columns are counted from the first row of the run.
+    /// As [`Block::reach`], always of the same `run`; blocks of these columns are counted from its first row.
     ///
     /// # Errors
     ///
     /// If it cannot be read.
-    pub(super) fn reach(&mut self, row: u32) -> Result<bool, Error> {
+    pub(crate) fn reach(&mut self, segment: &Segment, run: &Run, row: u32) -> Result<(), Error> {
         if self.rows.contains(&row) {
-            return Ok(false);
+            return Ok(());
         }
         self.rows = 0..0;
-        let start = row - (row - self.run.rows.start) % BLOCK_ROWS;
-        let rows = start..self.run.rows.end.min(start.saturating_add(BLOCK_ROWS));
+        let start = row - (row - run.rows.start) % BLOCK_ROWS;
+        let rows = start..run.rows.end.min(start.saturating_add(BLOCK_ROWS));
         for (column, codes) in self.codes.iter_mut().enumerate() {
             codes.clear();
-            let read = self.segment.property_codes(self.run, column, rows.clone(), codes);
-            read.map_err(|error| Error::from(error).in_segment(self.segment))?;
+            segment.property_codes(run, column, rows.clone(), codes)?;
         }
         self.rows = rows;
-        Ok(true)
+        Ok(())
+    }
+
+    /// The code of a row in a column. The row is in the block.
+    pub(crate) fn code(&self, row: u32, column: usize) -> u32 {
+        self.codes[column][(row - self.rows.start) as usize]
     }
 }
