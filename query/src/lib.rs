@@ -45,7 +45,7 @@ pub use breakdown::BreakdownRow;
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};
 pub use condition::Condition;
 pub use error::Error;
-pub use merge::{Keep, merge};
+pub use merge::{Division, Keep, merge};
 pub use names::NameCount;
 pub use property::PropertyKey;
 pub use rows::SegmentRows;

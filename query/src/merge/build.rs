@@ -89,8 +89,10 @@ impl Rows<'_> {
     ) -> Result<(), Error> {
         let mut next = BinaryHeap::with_capacity(run.parts.len());
         for (number, part) in run.parts.iter().enumerate() {
-            let (time, sequence) = self.place(part.input, part.kept.start)?;
-            next.push(Reverse((time, sequence, number, part.kept.start)));
+            if let Some(row) = part.kept.first() {
+                let (time, sequence) = self.place(part.input, row)?;
+                next.push(Reverse((time, sequence, number, row)));
+            }
         }
         let mut last = None;
         while let Some(mut head) = next.peek_mut() {
@@ -123,11 +125,12 @@ impl Rows<'_> {
                 properties,
                 event_id: event_id.map(|id| &block.event_ids.text[id]),
             })?;
-            if row + 1 == part.kept.end {
-                PeekMut::pop(head);
-            } else {
-                let (time, sequence) = self.place(part.input, row + 1)?;
-                *head = Reverse((time, sequence, number, row + 1));
+            match part.kept.after(row) {
+                None => drop(PeekMut::pop(head)),
+                Some(row) => {
+                    let (time, sequence) = self.place(part.input, row)?;
+                    *head = Reverse((time, sequence, number, row));
+                }
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::texts::{self, Texts, WANTED, table};
 use super::{Inputs, of};
 use crate::block::{Block, PropertyBlock};
 use crate::error::Error;
-use crate::rows::{Slots, blocks, nonsense};
+use crate::rows::{Slots, nonsense};
 use crate::seal::Dictionary;
 
 /// The shapes of the output.
@@ -111,7 +111,7 @@ impl<'a> PartProperties<'a> {
             return Ok(());
         };
         let mut tally = Tally::default();
-        for rows in blocks(part.kept.clone()) {
+        for rows in part.kept.blocks() {
             inputs.go_on()?;
             of(self.segment, block.reach(rows.start))?;
             for code in &block.codes[Field::Shape as usize][block.places(rows)] {
@@ -130,15 +130,18 @@ impl<'a> PartProperties<'a> {
             self.tables.push(if to.is_some() { table(values, !part.is_cut()) } else { Vec::new() });
         }
         if part.is_cut() && self.columns.len() > 0 {
-            let mut row = part.kept.start;
-            while row < part.kept.end {
-                inputs.go_on()?;
-                of(self.segment, self.block.reach(self.segment, self.run, row))?;
-                let from = (row - self.block.rows.start) as usize;
-                for (codes, table) in self.block.codes.iter().zip(&mut self.tables).filter(|(_, table)| !table.is_empty()) {
-                    codes[from..].iter().for_each(|code| table[*code as usize] = WANTED);
+            for rows in part.kept.ranges() {
+                let mut row = rows.start;
+                while row < rows.end {
+                    inputs.go_on()?;
+                    of(self.segment, self.block.reach(self.segment, self.run, row))?;
+                    let end = rows.end.min(self.block.rows.end);
+                    let at = (row - self.block.rows.start) as usize..(end - self.block.rows.start) as usize;
+                    for (codes, table) in self.block.codes.iter().zip(&mut self.tables).filter(|(_, table)| !table.is_empty()) {
+                        codes[at.clone()].iter().for_each(|code| table[*code as usize] = WANTED);
+                    }
+                    row = end;
                 }
-                row = self.block.rows.end;
             }
         }
         Ok(())

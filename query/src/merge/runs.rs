@@ -1,12 +1,11 @@
 //! The runs of all inputs as one directory, and which of their rows stay.
 
-use std::ops::Range;
-
 use format::sealed::Run;
 use format::{Kind, Segment, SiteId};
 
+use super::kept::Kept;
 use super::kway::{KWay, Sorted};
-use super::{Inputs, Keep, of};
+use super::{Inputs, of};
 use crate::error::Error;
 use crate::rows::nonsense;
 
@@ -23,7 +22,7 @@ pub(super) struct MergedRun {
 impl MergedRun {
     /// How many rows stay.
     pub(super) fn rows(&self) -> u32 {
-        self.parts.iter().map(|part| part.kept.end - part.kept.start).sum()
+        self.parts.iter().map(|part| part.kept.len()).sum()
     }
 }
 
@@ -33,14 +32,14 @@ pub(super) struct Part {
     /// Which input.
     pub(super) input: usize,
     pub(super) run: Run,
-    /// Those of its rows that stay: the last ones.
-    pub(super) kept: Range<u32>,
+    /// Those of its rows that stay.
+    pub(super) kept: Kept,
 }
 
 impl Part {
     /// Whether rows are left out.
     pub(super) fn is_cut(&self) -> bool {
-        self.kept != self.run.rows
+        !self.kept.are_all(&self.run)
     }
 }
 
@@ -68,8 +67,8 @@ impl<'a> MergedRuns<'a> {
             self.inputs.go_on()?;
             let mut parts = Vec::with_capacity(self.same.len());
             for (input, run) in self.same.drain(..) {
-                let kept = kept_rows(&self.inputs.segments[input], &run, (self.inputs.keep)(site))?;
-                if !kept.is_empty() {
+                let kept = self.inputs.kept_rows(&self.inputs.segments[input], &run)?;
+                if kept.first().is_some() {
                     parts.push(Part { input, run, kept });
                 }
             }
@@ -79,17 +78,6 @@ impl<'a> MergedRuns<'a> {
         }
         Ok(None)
     }
-}
-
-/// The rows of a run that stay: the last ones, since they are in the order of their times.
-pub(super) fn kept_rows(segment: &Segment, run: &Run, keep: Keep) -> Result<Range<u32>, Error> {
-    let end = run.rows.end;
-    let start = match keep {
-        Keep::All => run.rows.start,
-        Keep::Nothing => end,
-        Keep::Since(cutoff) => of(segment, segment.lower_bound(run.rows.clone(), cutoff.micros()))?,
-    };
-    Ok(start..end)
 }
 
 /// The directory of an input.

@@ -8,6 +8,7 @@ use format::{Segment, SessionId};
 
 use super::kway::{KWay, Sorted, feed};
 use super::{Inputs, of};
+use crate::block::{Block, Wanted};
 use crate::error::Error;
 use crate::rows::nonsense;
 
@@ -17,9 +18,12 @@ const PLACES: u32 = 1024;
 /// The time of a session without rows: none is as late.
 const NO_TIME: i64 = i64::MAX;
 
-/// Sessions by number.
+/// Marks, before there are numbers, a session of an input with rows that stay.
+const HAS_ROWS: u32 = 0;
+
+/// Sessions by number: those with rows that stay.
 ///
-/// Memory: 4 bytes for each session of each input, and until they are written 24 bytes for each that is another one.
+/// Memory: 4 bytes for each session of each input, and until they are written 24 bytes for each that the output has.
 #[derive(Debug)]
 pub(super) struct Sessions {
     /// By input and code: the number, then the code in the output; none for those without rows.
@@ -31,25 +35,29 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Numbers all sessions of the inputs.
+    /// Numbers the sessions of the inputs. Of an input that is cut, session codes are read once more for it: a part of a long history
+    /// takes no memory for the sessions of the rest but their places in a table.
     ///
     /// # Errors
     ///
-    /// If ids cannot be read; [`Error::Stopped`].
+    /// If codes or ids cannot be read; [`Error::Stopped`].
     pub(super) fn number(inputs: &Inputs<'_>) -> Result<Sessions, Error> {
-        let mut codes: Vec<Vec<u32>> = inputs.segments.iter().map(|segment| vec![NO_SESSION; segment.sessions() as usize]).collect();
-        let mut homes = Vec::new();
-        let mut ids = KWay::new(inputs.segments.iter().map(|segment| Ids { segment, place: 0, codes: Vec::new() }).collect())?;
-        let mut same = Vec::new();
+        let mut of_inputs = Vec::with_capacity(inputs.segments.len());
+        for (segment, is_cut) in inputs.segments.iter().zip(&inputs.is_cut) {
+            let numbers = if *is_cut { with_rows(inputs, segment)? } else { vec![HAS_ROWS; segment.sessions() as usize] };
+            of_inputs.push(Ids { segment, numbers, place: 0, codes: Vec::new() });
+        }
+        let (mut ids, mut homes, mut same) = (KWay::new(of_inputs)?, Vec::new(), Vec::new());
         while ids.next(&mut same)?.is_some() {
             if homes.len().is_multiple_of(PLACES as usize) {
                 inputs.go_on()?;
             }
             for (input, code) in &same {
-                codes[*input][*code as usize] = homes.len() as u32;
+                ids.sources()[*input].numbers[*code as usize] = homes.len() as u32;
             }
             homes.extend(same.first().map(|(input, code)| (*input as u32, *code)));
         }
+        let codes = ids.sources().iter_mut().map(|ids| std::mem::take(&mut ids.numbers)).collect();
         Ok(Sessions { codes, first: vec![NO_TIME; homes.len()], homes })
     }
 
@@ -94,9 +102,31 @@ impl Sessions {
     }
 }
 
-/// The ids of an input's sessions, in order.
+/// By code: whether a session has rows that stay.
+fn with_rows(inputs: &Inputs<'_>, segment: &Segment) -> Result<Vec<u32>, Error> {
+    let mut marks = vec![NO_SESSION; segment.sessions() as usize];
+    let mut block = Block::new(segment, Wanted { has_sessions: true, ..Wanted::default() });
+    let mut number = 0;
+    while let Some(run) = of(segment, segment.run(number))?.filter(|_| !marks.is_empty()) {
+        number += 1;
+        for rows in inputs.kept_rows(segment, &run)?.blocks() {
+            inputs.go_on()?;
+            of(segment, block.reach(rows.start))?;
+            for code in &block.sessions[block.places(rows)] {
+                if *code != NO_SESSION {
+                    marks[*code as usize] = HAS_ROWS;
+                }
+            }
+        }
+    }
+    Ok(marks)
+}
+
+/// The ids of an input's sessions with rows that stay, in order.
 struct Ids<'a> {
     segment: &'a Segment,
+    /// By code: a mark, then the number.
+    numbers: Vec<u32>,
     place: u32,
     /// Of the places from the last multiple of [`PLACES`] on.
     codes: Vec<u32>,
@@ -104,16 +134,18 @@ struct Ids<'a> {
 
 impl Ids<'_> {
     fn read(&mut self) -> Result<Option<(SessionId, u32)>, format::Error> {
-        if self.place == self.segment.sessions() {
-            return Ok(None);
+        while self.place < self.segment.sessions() {
+            if self.place.is_multiple_of(PLACES) {
+                self.codes.clear();
+                self.segment.sessions_by_id(self.place..self.segment.sessions().min(self.place.saturating_add(PLACES)), &mut self.codes)?;
+            }
+            let code = self.codes[(self.place % PLACES) as usize];
+            self.place += 1;
+            if self.numbers[code as usize] != NO_SESSION {
+                return Ok(Some((self.segment.session_id(code)?, code)));
+            }
         }
-        if self.place.is_multiple_of(PLACES) {
-            self.codes.clear();
-            self.segment.sessions_by_id(self.place..self.segment.sessions().min(self.place.saturating_add(PLACES)), &mut self.codes)?;
-        }
-        let code = self.codes[(self.place % PLACES) as usize];
-        self.place += 1;
-        Ok(Some((self.segment.session_id(code)?, code)))
+        Ok(None)
     }
 }
 

@@ -12,7 +12,7 @@ use super::texts::WANTED;
 use super::{Inputs, of};
 use crate::block::{Block, PropertyBlock, Wanted};
 use crate::error::Error;
-use crate::rows::{Slots, blocks, nonsense};
+use crate::rows::{Slots, nonsense};
 use crate::seal::Dictionary;
 use crate::shape::Shape;
 
@@ -46,7 +46,7 @@ pub(super) fn plan(inputs: &Inputs<'_>, survey: &mut Survey) -> Result<Dictionar
                 let mut recutter = Recutter::new(segment, &part.run, of_part, columns);
                 let marks = &mut survey.tables[part.input][Field::Shape as usize];
                 tally.clear();
-                for rows in blocks(part.kept.clone()) {
+                for rows in part.kept.blocks() {
                     inputs.go_on()?;
                     of(segment, block.reach(rows.start))?;
                     let at = block.places(rows.clone());

@@ -14,7 +14,6 @@ use super::texts::{WANTED, table};
 use super::{Inputs, Tables, of};
 use crate::block::{Block, Wanted};
 use crate::error::Error;
-use crate::rows::blocks;
 use crate::seal::{Candidates, ColumnRule};
 use crate::shape::Shape;
 
@@ -94,7 +93,7 @@ impl<'a> OfInput<'a> {
 
     /// Reads the rows of a part that stay.
     fn read(&mut self, inputs: &Inputs<'_>, part: &Part, sessions: &mut Sessions, tally: &mut Tally) -> Result<(), Error> {
-        for rows in blocks(part.kept.clone()) {
+        for rows in part.kept.blocks() {
             inputs.go_on()?;
             of(&inputs.segments[part.input], self.block.reach(rows.start))?;
             let at = self.block.places(rows);

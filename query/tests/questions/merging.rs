@@ -10,9 +10,10 @@ use format::sealed::{Field, SegmentHeader};
 use format::{Record, Segment, SegmentId, Sequence, SessionId, SiteId, UnixMicros};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use query::{ColumnRule, Error, Keep, Sealed, SegmentRows, Snapshot, Target};
+use proptest::sample::select;
+use query::{ColumnRule, Division, Error, Keep, Sealed, SegmentRows, Snapshot, Target};
 
-use crate::events::{Event, Log, instant};
+use crate::events::{Event, HOUR, Log, instant};
 use crate::full_scan::{ask, column_rule, file, question};
 use crate::model::Model;
 use crate::sealing::{MINUTE, Rows, SITES, made};
@@ -23,23 +24,36 @@ fn header(id: u64) -> SegmentHeader {
     SegmentHeader { id: SegmentId::new(id), salt: [id as u8; 16], epoch: [7; 16], created: UnixMicros::EPOCH }
 }
 
+/// Merges into segments from the number `id` on.
 fn merge_with(
     fs: &MemFs,
     id: u64,
-    inputs: &[Arc<Segment>],
+    (inputs, division): (&[Arc<Segment>], &Division),
     columns: ColumnRule,
     keep: &dyn Fn(SiteId) -> Keep,
     is_stopped: &dyn Fn() -> bool,
-) -> Result<Sealed, Error> {
-    query::merge(Target { fs, dir: Path::new(DIR), header: &header(id), id_secret: [9; 16], columns }, inputs, keep, is_stopped)
+) -> Result<Vec<Option<Sealed>>, Error> {
+    let headers: Vec<SegmentHeader> = (id..).take(division.outputs()).map(header).collect();
+    let target = |header| Target { fs, dir: Path::new(DIR), header, id_secret: [9; 16], columns };
+    query::merge(&headers.iter().map(target).collect::<Vec<_>>(), division, inputs, keep, is_stopped)
 }
 
-/// Merges, commits and opens again.
-fn merged(id: u64, inputs: &[Arc<Segment>], columns: ColumnRule, keep: &dyn Fn(SiteId) -> Keep) -> Arc<Segment> {
+/// Merges, commits and opens again; by output.
+fn merged(
+    id: u64,
+    inputs: &[Arc<Segment>],
+    division: &Division,
+    columns: ColumnRule,
+    keep: &dyn Fn(SiteId) -> Keep,
+) -> Vec<Option<Arc<Segment>>> {
     let fs = MemFs::new(id);
-    let Sealed { finished, .. } = merge_with(&fs, id, inputs, columns, keep, &|| false).unwrap();
-    finished.commit().unwrap();
-    Segment::open(&fs, finished.path()).unwrap()
+    let outputs = merge_with(&fs, id, (inputs, division), columns, keep, &|| false).unwrap();
+    assert_eq!(fs.files().len(), outputs.iter().flatten().count());
+    let open = |Sealed { finished, .. }: Sealed| {
+        finished.commit().unwrap();
+        Segment::open(&fs, finished.path()).unwrap()
+    };
+    outputs.into_iter().map(|output| output.map(open)).collect()
 }
 
 fn seal(id: u64, rows: &Rows, columns: ColumnRule) -> Arc<Segment> {
@@ -126,17 +140,54 @@ fn check_columns(segment: &Segment, stored: &Stored, columns: ColumnRule) -> Res
     Ok(())
 }
 
-fn keep() -> impl Strategy<Value = Keep> {
-    let cutoff = prop_oneof![4 => 0..MINUTE, 1 => -1_000 * MINUTE..1_000 * MINUTE];
-    prop_oneof![3 => Just(Keep::All), 2 => cutoff.prop_map(|cutoff| Keep::Since(instant(cutoff))), 1 => Just(Keep::Nothing)]
+/// An instant: any, the ends of time, or (by a small number) that of a row, or the one behind it.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    At(i64),
+    OfRow(usize),
+    BehindRow(usize),
 }
 
-/// Which live segments are merged (by small numbers), the columns, and what stays of each site.
-type Step = (Vec<usize>, ColumnRule, [Keep; 3]);
+fn when() -> impl Strategy<Value = When> {
+    prop_oneof![
+        2 => (0..MINUTE).prop_map(When::At),
+        1 => (-1_000 * MINUTE..1_000 * MINUTE).prop_map(When::At),
+        1 => select(vec![UnixMicros::MIN.micros(), UnixMicros::MAX.micros(), -1]).prop_map(When::At),
+        3 => (0..300usize).prop_map(When::OfRow),
+        1 => (0..300usize).prop_map(When::BehindRow),
+    ]
+}
+
+impl When {
+    /// The instant, among rows that have `times`.
+    fn instant(self, times: &[UnixMicros]) -> UnixMicros {
+        let of_row = |number: usize| times.get(number % times.len().max(1)).copied().unwrap_or(UnixMicros::EPOCH);
+        match self {
+            When::At(micros) => instant(micros),
+            When::OfRow(number) => of_row(number),
+            When::BehindRow(number) => UnixMicros::new(of_row(number).micros() + 1).unwrap_or(UnixMicros::MAX),
+        }
+    }
+}
+
+/// What stays of a site: all, nothing, or what is at an instant and later.
+fn keep() -> impl Strategy<Value = Result<Keep, When>> {
+    prop_oneof![3 => Just(Ok(Keep::All)), 2 => when().prop_map(Err), 1 => Just(Ok(Keep::Nothing))]
+}
+
+/// Which live segments are merged (by small numbers), the columns, what stays of each site, and the first output and cuts of others.
+type Step = (Vec<usize>, ColumnRule, [Result<Keep, When>; 3], (usize, Vec<(When, usize)>));
 
 fn step() -> impl Strategy<Value = Step> {
-    let keeps = prop_oneof![2 => Just([Keep::All; 3]), 1 => [keep(), keep(), keep()]];
-    (vec(0..8usize, 1..5), column_rule(), keeps)
+    let keeps = prop_oneof![2 => Just([Ok(Keep::All); 3]), 1 => [keep(), keep(), keep()]];
+    let division = prop_oneof![2 => Just((0, Vec::new())), 3 => (0..3usize, vec((when(), 0..3usize), 0..5))];
+    (vec(0..8usize, 1..5), column_rule(), keeps, division)
+}
+
+/// Cuts that are the same instant count once.
+fn divide((first, cuts): &(usize, Vec<(When, usize)>), times: &[UnixMicros]) -> Division {
+    let cuts: BTreeMap<UnixMicros, usize> = cuts.iter().map(|(when, output)| (when.instant(times), *output)).collect();
+    Division::new(*first, &cuts.into_iter().collect::<Vec<_>>())
 }
 
 /// Sites are numbered as they are in the rows.
@@ -158,7 +209,7 @@ proptest! {
             let rows = Rows::from_made(made, &mut sequence, *received);
             live.push((seal(id, &rows, *columns), rows.0.into_iter().collect()));
         }
-        for (id, (numbers, columns, keeps)) in (10..).zip(steps) {
+        for (id, (numbers, columns, keeps, cuts)) in (1..).zip(steps) {
             let (mut inputs, mut stored) = (Vec::new(), Stored::new());
             for number in numbers {
                 if !live.is_empty() {
@@ -167,7 +218,9 @@ proptest! {
                     stored.extend(rows);
                 }
             }
-            let keep = keep_of(keeps);
+            let times: Vec<UnixMicros> = stored.values().map(|bytes| Record::decode(bytes).unwrap().time).collect();
+            let keep = keep_of(keeps.map(|keep| keep.unwrap_or_else(|when| Keep::Since(when.instant(&times)))));
+            let division = divide(&cuts, &times);
             stored.retain(|_, bytes| {
                 let record = Record::decode(bytes).unwrap();
                 match keep(record.site) {
@@ -176,22 +229,28 @@ proptest! {
                     Keep::Nothing => false,
                 }
             });
-            let segment = merged(id, &inputs, columns, &keep);
-            check(&segment, &stored)?;
-            check_columns(&segment, &stored, columns)?;
             let ids: Vec<SegmentId> = inputs.iter().map(|input| input.header().id).collect();
-            prop_assert_eq!(&segment.provenance().segments, &ids);
             let of_inputs = || inputs.iter().map(|input| input.provenance().sequences).filter(|(first, end)| first < end);
             let bounds = (of_inputs().map(|(first, _)| first).min(), of_inputs().map(|(_, end)| end).max());
-            prop_assert_eq!(segment.provenance().sequences, bounds.0.zip(bounds.1).unwrap_or((Sequence::FIRST, Sequence::FIRST)));
-            live.push((segment, stored));
+            for (output, segment) in merged(id * 10, &inputs, &division, columns, &keep).into_iter().enumerate() {
+                let is_here = |bytes: &[u8]| division.output_of(Record::decode(bytes).unwrap().time) == output;
+                let stored: Stored = stored.iter().filter(|(_, bytes)| is_here(bytes)).map(|(at, bytes)| (*at, bytes.clone())).collect();
+                prop_assert_eq!(segment.is_none(), stored.is_empty());
+                if let Some(segment) = segment {
+                    check(&segment, &stored)?;
+                    check_columns(&segment, &stored, columns)?;
+                    prop_assert_eq!(&segment.provenance().segments, &ids);
+                    prop_assert_eq!(Some(segment.provenance().sequences), bounds.0.zip(bounds.1));
+                    live.push((segment, stored));
+                }
+            }
         }
     }
 
     #[test]
     fn answers_over_merged_segments_equal_a_full_scan(
         files in vec(file(), 1..6),
-        groups in vec((vec(0..8usize, 1..4), column_rule()), 1..4),
+        groups in vec((vec(0..8usize, 1..4), column_rule(), vec(-2i64..80, 0..3)), 1..4),
         questions in vec(question(), 8),
     ) {
         let mut model = Model { events: Vec::new() };
@@ -206,7 +265,7 @@ proptest! {
                 None => indexes.push(log.index),
             }
         }
-        for (id, (numbers, columns)) in (10..).zip(groups) {
+        for (id, (numbers, columns, mut cuts)) in (1..).zip(groups) {
             let mut inputs = Vec::new();
             for number in numbers {
                 if !segments.is_empty() {
@@ -214,7 +273,10 @@ proptest! {
                 }
             }
             if !inputs.is_empty() {
-                segments.push(merged(id, &inputs, columns, &|_| Keep::All));
+                cuts.sort_unstable();
+                cuts.dedup();
+                let cuts: Vec<(UnixMicros, usize)> = cuts.iter().zip(1..).map(|(hour, output)| (instant(hour * HOUR), output)).collect();
+                segments.extend(merged(id * 10, &inputs, &Division::new(0, &cuts), columns, &|_| Keep::All).into_iter().flatten());
             }
         }
         let snapshot = Snapshot::new(&indexes, &segments);
@@ -225,26 +287,27 @@ proptest! {
     }
 }
 
-/// Two segments with all there is to be merged: sessions of both, columns that differ, ids, cut rows.
-fn two_segments() -> [Arc<Segment>; 2] {
+/// Two segments with all there is to be merged: sessions of both, columns that differ, ids, cut rows; and their division in two.
+fn two_segments() -> ([Arc<Segment>; 2], Division) {
     let plan = |value| vec![("plan", value, None), ("seats", "5", None)];
     let event = |n: i64| Event {
         event_id: Some(format!("id-{n}")),
         properties: plan(["\"a\"", "\"b\""][n as usize % 2]),
         ..Event::new("signup", Some((n % 7) as u8), n * 1_000)
     };
-    [(1, 1..60, 1), (2, 30..90, 100)].map(|(id, times, min_rows)| {
+    let segments = [(1, 1..60, 1), (2, 30..90, 100)].map(|(id, times, min_rows)| {
         let mut log = Log::new(id, id * 1_000);
         log.append(&times.map(event).collect::<Vec<Event>>());
         log.publish();
         log.seal(ColumnRule { min_rows, ..ColumnRule::default() })
-    })
+    });
+    (segments, Division::new(0, &[(instant(20_000), 1), (instant(50_000), 0)]))
 }
 
 #[test]
 fn a_call_that_fails_leaves_no_segment() {
-    let inputs = two_segments();
-    let merge = |fs: &MemFs| merge_with(fs, 5, &inputs, ColumnRule::default(), &|_| Keep::All, &|| false);
+    let (inputs, division) = two_segments();
+    let merge = |fs: &MemFs| merge_with(fs, 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &|| false);
     let whole = MemFs::new(1);
     merge(&whole).unwrap();
     let mut failed = 0;
@@ -265,7 +328,7 @@ fn a_call_that_fails_leaves_no_segment() {
         fs.fail(Fault { op: None, nth, forever: false, kind: FaultKind::Io });
         let merged = merge(&fs);
         fs.heal();
-        assert_eq!(fs.files().len(), usize::from(merged.is_ok()), "call {nth}");
+        assert_eq!(fs.files().len(), if merged.is_ok() { 2 } else { 0 }, "call {nth}");
         failed += usize::from(merged.is_err());
     }
     assert!(failed > 4);
@@ -273,13 +336,15 @@ fn a_call_that_fails_leaves_no_segment() {
 
 #[test]
 fn merging_stops_when_it_is_told_to() {
-    let inputs = two_segments();
+    let (inputs, division) = two_segments();
     let looks = Cell::new(0);
     let count = || {
         looks.set(looks.get() + 1);
         false
     };
-    merge_with(&MemFs::new(1), 5, &inputs, ColumnRule::default(), &|_| Keep::All, &count).unwrap();
+    merge_with(&MemFs::new(1), 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &count).unwrap();
+    // Inputs, numbering, surveys, shapes, dictionaries, runs, rows, reading back: each of them looks.
+    assert!(looks.get() > 60, "{}", looks.get());
     for stop_at in 0..looks.replace(0) {
         let fs = MemFs::new(1);
         looks.set(0);
@@ -287,8 +352,56 @@ fn merging_stops_when_it_is_told_to() {
             looks.set(looks.get() + 1);
             looks.get() > stop_at
         };
-        let merged = merge_with(&fs, 5, &inputs, ColumnRule::default(), &|_| Keep::All, &is_stopped);
+        let merged = merge_with(&fs, 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &is_stopped);
         assert!(matches!(merged, Err(Error::Stopped)), "{stop_at}");
         assert!(fs.files().is_empty());
     }
+}
+
+/// Damage is named by file, whichever block it is in, and nothing is written in its place: what cannot be read is not merged away.
+#[test]
+fn a_damaged_input_is_named_and_leaves_no_segment() {
+    let (inputs, division) = two_segments();
+    let sealed = MemFs::new(1);
+    let rows = Rows((5..).zip(rows_of(&inputs[0])).map(|(sequence, bytes)| (Sequence::new(sequence), bytes)).collect());
+    let target = Target { fs: &sealed, dir: Path::new(DIR), header: &header(3), id_secret: [9; 16], columns: ColumnRule::default() };
+    let Sealed { finished, .. } = query::seal(target, &rows, None, &|| false).unwrap();
+    finished.commit().unwrap();
+    let bytes = sealed.live(finished.path()).unwrap();
+    let (mut refused, mut merged) = (0, 0);
+    for at in (0..bytes.len()).step_by(7) {
+        let damaged = MemFs::new(2);
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 0x10;
+        damaged.install(finished.path(), &bytes);
+        let Ok(segment) = Segment::open(&damaged, finished.path()) else { continue };
+        let fs = MemFs::new(3);
+        let inputs = [Arc::clone(&inputs[1]), segment];
+        match merge_with(&fs, 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &|| false) {
+            Err(Error::Segment { segment, source: format::Error::Corrupt { path, .. } }) => {
+                assert_eq!((segment, path.as_path()), (SegmentId::new(3), finished.path()), "byte {at}");
+                assert!(fs.files().is_empty(), "byte {at}");
+                refused += 1;
+            }
+            // What a merge does not read, since it is made anew: links, postings, bitmaps, the index of ids.
+            Ok(outputs) => {
+                let rows: u32 = outputs.iter().flatten().map(|output| output.segment.rows()).sum();
+                assert_eq!(rows, inputs[0].rows() + inputs[1].rows());
+                merged += 1;
+            }
+            Err(other) => panic!("byte {at}: {other}"),
+        }
+    }
+    assert!(refused > 50 && merged > 20, "{refused} refused, {merged} merged");
+}
+
+/// The records of a segment, encoded.
+fn rows_of(segment: &Segment) -> Vec<Vec<u8>> {
+    let (mut rows, mut all) = (SegmentRows::new(segment).unwrap(), Vec::new());
+    while let Some((_, record)) = rows.next().unwrap() {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes).unwrap();
+        all.push(bytes);
+    }
+    all
 }
