@@ -7,10 +7,9 @@
 //!
 //! Parts, in reading order: `zone` and `bucket` (instants cut into hours, days, weeks, months); of logs `posting` (one term's rows),
 //! `active` (all terms), `sessions` (their dictionary), `ids` (which row had an event id first); of segments `fields` and `shape` (a
-//! record in parts), `seal`, `merge`, `block` and `rows` (records out of a segment), `term_rows` (one term's rows), `by_value` (a
-//! property of many rows);
-//! `snapshot`, `answer` (and what it lacks), `tally` (distinct sessions, within and across files), and the questions: `series`, `names`,
-//! `breakdown`, with `property` and `condition`.
+//! record in parts), `seal`, `merge`, `compaction` (what to merge next), `block` and `rows` (records out of a segment), `term_rows` (one
+//! term's rows), `by_value` (a property of many rows); `snapshot`, `answer` (and what it lacks), `tally` (distinct sessions, within and
+//! across files), and the questions: `series`, `names`, `breakdown`, with `property` and `condition`.
 #![forbid(unsafe_code)]
 
 mod active;
@@ -19,6 +18,7 @@ mod block;
 mod breakdown;
 mod bucket;
 mod by_value;
+mod compaction;
 mod condition;
 mod error;
 mod fields;
@@ -43,6 +43,7 @@ pub use active::{ActiveIndex, ActiveWriter, Sequences};
 pub use answer::{Answer, Missing};
 pub use breakdown::BreakdownRow;
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};
+pub use compaction::{Compaction, Level, LiveSegment, Merge};
 pub use condition::Condition;
 pub use error::Error;
 pub use merge::{Division, Keep, merge};

@@ -11,7 +11,7 @@ use format::{Record, Segment, SegmentId, Sequence, SessionId, SiteId, UnixMicros
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use query::{ColumnRule, Division, Error, Keep, Sealed, SegmentRows, Snapshot, Target};
+use query::{ColumnRule, Compaction, Division, Error, Keep, Level, LiveSegment, Sealed, SegmentRows, Snapshot, Target};
 
 use crate::events::{Event, HOUR, Log, instant};
 use crate::full_scan::{ask, column_rule, file, question};
@@ -284,6 +284,61 @@ proptest! {
         for question in &questions {
             ask(&snapshot, &model, question)?;
         }
+    }
+}
+
+/// What compaction is told of a segment with these rows.
+fn check_described(segment: &Segment, stored: &Stored) -> Result<(), TestCaseError> {
+    let mut times: Vec<UnixMicros> = stored.values().map(|bytes| Record::decode(bytes).unwrap().time).collect();
+    times.sort_unstable();
+    let described = LiveSegment::read(segment, Level::Settled).unwrap().unwrap();
+    prop_assert_eq!((described.id, described.level, described.rows), (segment.header().id, Level::Settled, times.len() as u64));
+    prop_assert_eq!(described.times, (times[0], times[times.len() - 1]));
+    // So few rows are all looked at.
+    times.truncate(256);
+    prop_assert_eq!(described.sample, times);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// The plan of compaction is done with segments until it has nothing left to do.
+    #[test]
+    fn compaction_keeps_rows_and_settles_them_apart(logs in vec(vec(made(), 1..40), 1..16), settled_rows in 10..100u64) {
+        let measures = Compaction { settled_rows, gather: 4, slack: 2 };
+        let near = instant(-100 * MINUTE)..instant(100 * MINUTE);
+        let (mut live, mut next, mut sequence): (Vec<(Arc<Segment>, Level, Stored)>, _, _) = (Vec::new(), 1, 5);
+        for (made, left) in logs.iter().zip((0..logs.len()).rev()) {
+            let rows = Rows::from_made(made, &mut sequence, 0);
+            live.push((seal(next, &rows, ColumnRule::default()), Level::Arrived, rows.0.into_iter().collect()));
+            next += 1;
+            for (segment, _, stored) in &live {
+                check_described(segment, stored)?;
+            }
+            let read = |(segment, level, _): &(Arc<Segment>, Level, Stored)| LiveSegment::read(segment, *level).unwrap().unwrap();
+            while let Some(merge) = measures.next(&live.iter().map(read).collect::<Vec<_>>(), near.clone(), left == 0) {
+                let (mut inputs, mut stored) = (Vec::new(), Stored::new());
+                for (segment, _, rows) in live.extract_if(.., |(segment, ..)| merge.inputs.contains(&segment.header().id)) {
+                    inputs.push(segment);
+                    stored.extend(rows);
+                }
+                let outputs = merged(next, &inputs, &merge.division, ColumnRule::default(), &|_| Keep::All);
+                next += outputs.len() as u64;
+                for ((output, segment), level) in outputs.into_iter().enumerate().zip(merge.levels) {
+                    let is_here = |bytes: &[u8]| merge.division.output_of(Record::decode(bytes).unwrap().time) == output;
+                    let stored: Stored = stored.iter().filter(|(_, bytes)| is_here(bytes)).map(|(at, bytes)| (*at, bytes.clone())).collect();
+                    if let Some(segment) = segment {
+                        check(&segment, &stored)?;
+                        live.push((segment, level, stored));
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(live.iter().map(|(.., stored)| stored.len()).sum::<usize>(), logs.iter().map(Vec::len).sum::<usize>());
+        let settled = live.iter().filter(|(_, level, _)| *level == Level::Settled);
+        let rows = settled.map(|(.., stored)| stored.len() as u64).sum();
+        prop_assert!(live.len() <= measures.live_max(rows), "{} segments for {rows} rows", live.len());
     }
 }
 
