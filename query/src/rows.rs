@@ -89,8 +89,7 @@ impl<'s> SegmentRows<'s> {
         })
     }
 
-    /// The next row, as it was but for the time of receipt, which is that of another row received in the same minute. `None` behind
-    /// the last.
+    /// The next row, as it was but for the time of receipt, which is cut to its minute. `None` behind the last.
     ///
     /// # Errors
     ///

@@ -6,11 +6,18 @@ use crate::units::{LogId, SegmentId, Sequence, UnixMicros};
 
 use super::Field;
 use super::blocks::Block;
+use super::compress::Packer;
+use super::deltas;
 use super::header::HEADER_LEN_BYTES;
 use super::section::{STREAM_BLOCK_BYTES, Section};
 
 /// The longest footer, in bytes, and the most memory that decoding one takes. A block of 16,384 rows costs some ten bytes a column.
 pub(super) const MAX_FOOTER_BYTES: usize = 64 * 1024 * 1024;
+
+/// The most receive times of a footer: as many as fit into a quarter of the memory that decoding one may take.
+const MAX_RECEIVED: usize = MAX_FOOTER_BYTES / 4 / size_of::<(Sequence, UnixMicros)>();
+
+const MINUTE_US: i64 = 60_000_000;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_FOOTER_BYTES>> = bincode::config::standard().with_limit::<MAX_FOOTER_BYTES>();
 
@@ -23,8 +30,8 @@ pub struct Provenance {
     pub segments: Vec<SegmentId>,
     /// The lowest sequence in it, and one past the highest.
     pub sequences: (Sequence, Sequence),
-    /// When rows were received, by the minute: (first sequence, receive time), growing. A row was received at the time of the last
-    /// pair at or below its sequence.
+    /// When rows were received: (first sequence, minute), of whole minutes; what is more precise is not kept. Sequences grow. A row was
+    /// received in the minute of the last pair at or below its sequence.
     pub received: Vec<(Sequence, UnixMicros)>,
 }
 
@@ -46,7 +53,7 @@ struct RawFooter {
     log: Option<u64>,
     segments: Vec<u64>,
     sequences: (u64, u64),
-    received: Vec<(u64, i64)>,
+    received: RawReceived,
     rows: u32,
     sessions: u32,
     runs: u32,
@@ -54,18 +61,21 @@ struct RawFooter {
     sections: Vec<RawSection>,
 }
 
+/// How many pairs, their sequences and their minutes since 1970, as differences. A site of few events has a pair for each of them.
+type RawReceived = (u32, Vec<u8>, Vec<u8>);
+
 /// The number of a section, and its blocks: offset, length, checksum.
 type RawSection = (u8, Vec<(u64, u32, u32)>);
 
 impl Footer {
     /// The footer's bytes; nothing if they are more than [`MAX_FOOTER_BYTES`].
-    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+    pub(super) fn encode(&self, packer: &mut Packer) -> Option<Vec<u8>> {
         let raw_blocks = |blocks: &[Block]| blocks.iter().map(|block| (block.offset, block.len_bytes, block.crc)).collect();
         let raw = RawFooter {
             log: self.provenance.log.map(LogId::value),
             segments: self.provenance.segments.iter().map(|id| id.value()).collect(),
             sequences: (self.provenance.sequences.0.value(), self.provenance.sequences.1.value()),
-            received: self.provenance.received.iter().map(|(sequence, time)| (sequence.value(), time.micros())).collect(),
+            received: pack_received(&self.provenance.received, packer)?,
             rows: self.rows,
             sessions: self.sessions,
             runs: self.runs,
@@ -96,14 +106,12 @@ impl Footer {
             }
             sections.push((section, blocks));
         }
-        let received: Option<Vec<_>> =
-            raw.received.into_iter().map(|(sequence, time)| Some((Sequence::new(sequence), UnixMicros::new(time)?))).collect();
         Some(Footer {
             provenance: Provenance {
                 log: raw.log.map(LogId::new),
                 segments: raw.segments.into_iter().map(SegmentId::new).collect(),
                 sequences: (Sequence::new(raw.sequences.0), Sequence::new(raw.sequences.1)),
-                received: received?,
+                received: unpack_received(&raw.received)?,
             },
             rows: raw.rows,
             sessions: raw.sessions,
@@ -112,6 +120,27 @@ impl Footer {
             sections,
         })
     }
+}
+
+fn pack_received(received: &[(Sequence, UnixMicros)], packer: &mut Packer) -> Option<RawReceived> {
+    let count = u32::try_from(received.len()).ok().filter(|_| received.len() <= MAX_RECEIVED)?;
+    let (mut sequences, mut minutes) = (Vec::new(), Vec::new());
+    deltas::encode(received.iter().map(|(sequence, _)| sequence.value()), packer, &mut sequences);
+    deltas::encode(received.iter().map(|(_, time)| time.micros().div_euclid(MINUTE_US) as u64), packer, &mut minutes);
+    Some((count, sequences, minutes))
+}
+
+fn unpack_received((count, sequences, minutes): &RawReceived) -> Option<Vec<(Sequence, UnixMicros)>> {
+    let count = usize::try_from(*count).ok().filter(|count| *count <= MAX_RECEIVED)?;
+    let (mut received, mut at, mut are_times) = (Vec::new(), 0, true);
+    deltas::decode(sequences, count, |sequence| received.push((Sequence::new(sequence), UnixMicros::EPOCH)))?;
+    deltas::decode(minutes, count, |minute| {
+        let time = (minute as i64).checked_mul(MINUTE_US).and_then(UnixMicros::new);
+        are_times &= time.is_some();
+        received[at].1 = time.unwrap_or(UnixMicros::EPOCH);
+        at += 1;
+    })?;
+    are_times.then_some(received)
 }
 
 /// Whether a block is between header and footer, or is nowhere.

@@ -91,7 +91,7 @@ impl Model {
             log: Some(LogId::new(7)),
             segments: vec![SegmentId::new(3), SegmentId::new(4)],
             sequences: (Sequence::new(sequences.clone().min().unwrap_or(1)), Sequence::new(sequences.max().unwrap_or(0) + 1)),
-            received: vec![(Sequence::new(1), UnixMicros::new(1_700_000_000_000_000).unwrap())],
+            received: vec![(Sequence::new(1), UnixMicros::new(1_700_000_040_000_000).unwrap())],
         }
     }
 

@@ -346,7 +346,7 @@ impl SegmentWriter {
         };
         let path = output.path().to_owned();
         let max_bytes = MAX_FOOTER_BYTES as u64;
-        let footer = footer.encode().ok_or_else(|| Error::TooLarge { path: path.clone(), len_bytes: max_bytes, max_bytes })?;
+        let footer = footer.encode(packer).ok_or_else(|| Error::TooLarge { path: path.clone(), len_bytes: max_bytes, max_bytes })?;
         let footer_offset = output.end();
         let footer_crc = self.checksum.at(footer_offset, [&footer, &[]]);
         output.write(&footer)?;

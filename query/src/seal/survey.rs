@@ -25,7 +25,7 @@ pub(super) struct Survey {
     /// By number of the field; without the shapes.
     pub(super) dictionaries: [Dictionary; Field::ALL.len()],
     pub(super) sessions: Sessions,
-    /// First sequence and time of receipt, for each minute.
+    /// First sequence and minute of receipt, for each minute.
     pub(super) received: Vec<(Sequence, UnixMicros)>,
     /// Number and hash of the rows.
     pub(super) sum: Sum,
@@ -134,9 +134,9 @@ impl Survey {
         if let Some(session) = record.session {
             self.sessions.add(session, record.time.micros());
         }
-        let minute = |instant: UnixMicros| instant.micros().div_euclid(MINUTE_MICROS);
-        if self.received.last().is_none_or(|(_, last)| minute(*last) != minute(record.received)) {
-            self.received.push((sequence, record.received));
+        let minute = record.received.micros().div_euclid(MINUTE_MICROS) * MINUTE_MICROS;
+        if self.received.last().is_none_or(|(_, last)| last.micros() != minute) {
+            self.received.push((sequence, UnixMicros::new(minute).expect("times begin with a full minute")));
         }
         self.sum.add(sequence, record);
         self.sequence_end = sequence.after(1);
