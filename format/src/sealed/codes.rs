@@ -1,6 +1,7 @@
 //! A column of codes: blocks of [`BLOCK_ROWS`] rows, each in the form that takes the fewest bytes. A block of zeros takes none.
 //!
-//! Forms, by the first byte: one code for all rows; packed bits; planes of bytes, each compressed; compressed differences.
+//! Forms, by the first byte: one code for all rows; packed bits; planes of bytes, each compressed; compressed differences from the code
+//! before, or from the highest before.
 
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use crate::error::Error;
 use super::bits;
 use super::blocks::Input;
 use super::compress::{self, Packer};
-use super::deltas;
+use super::deltas::{self, Base};
 use super::output::Output;
 use super::section::Section;
 use super::varint;
@@ -21,18 +22,29 @@ const CONSTANT: u8 = 0;
 const PACKED: u8 = 1;
 const PLANES: u8 = 2;
 const DELTAS: u8 = 3;
+const BELOW_HIGHEST: u8 = 4;
+
+/// What is known of codes: which forms are worth a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// They come in any order.
+    Any,
+    /// They mostly grow.
+    Growing,
+}
 
 /// Writes a column of codes, row by row.
 #[derive(Debug)]
 pub(super) struct CodeWriter {
     section: Section,
+    order: Order,
     open: Vec<u32>,
 }
 
 impl CodeWriter {
     /// A column of `section`, without rows.
-    pub(super) fn new(section: Section) -> CodeWriter {
-        CodeWriter { section, open: Vec::new() }
+    pub(super) fn new(section: Section, order: Order) -> CodeWriter {
+        CodeWriter { section, order, open: Vec::new() }
     }
 
     /// Appends the code of the next row.
@@ -55,14 +67,14 @@ impl CodeWriter {
         if self.open.is_empty() {
             return Ok(());
         }
-        let block = encode(&self.open, packer);
+        let block = encode(&self.open, self.order, packer);
         self.open.clear();
         output.push_block(self.section, &block)
     }
 }
 
-/// The shortest form of a block.
-fn encode(codes: &[u32], packer: &mut Packer) -> Vec<u8> {
+/// The shortest form of a block, of those for codes in this order.
+fn encode(codes: &[u32], order: Order, packer: &mut Packer) -> Vec<u8> {
     let max = codes.iter().copied().max().unwrap_or(0);
     if max == 0 {
         return Vec::new();
@@ -73,22 +85,34 @@ fn encode(codes: &[u32], packer: &mut Packer) -> Vec<u8> {
     let width = bits::width_of(u64::from(max));
     let mut best = vec![PACKED, width as u8];
     bits::pack(codes.iter().map(|code| u64::from(*code)), width, &mut best);
-    let mut planes = vec![PLANES, width.div_ceil(8) as u8];
-    for plane in 0..width.div_ceil(8) {
-        let bytes: Vec<u8> = codes.iter().map(|code| (code >> (8 * plane)) as u8).collect();
-        let mut packed = Vec::new();
-        packer.pack(&bytes, &mut packed);
-        varint::put(&mut planes, packed.len() as u64);
-        planes.extend_from_slice(&packed);
-    }
-    let mut differences = vec![DELTAS];
-    deltas::encode(codes.iter().map(|code| u64::from(*code)), packer, &mut differences);
-    for other in [planes, differences] {
+    let others = match order {
+        Order::Any => vec![planes(codes, width, packer)],
+        Order::Growing => vec![differences(DELTAS, Base::Last, codes, packer), differences(BELOW_HIGHEST, Base::Highest, codes, packer)],
+    };
+    for other in others {
         if other.len() < best.len() {
             best = other;
         }
     }
     best
+}
+
+fn planes(codes: &[u32], width: u32, packer: &mut Packer) -> Vec<u8> {
+    let mut block = vec![PLANES, width.div_ceil(8) as u8];
+    for plane in 0..width.div_ceil(8) {
+        let bytes: Vec<u8> = codes.iter().map(|code| (code >> (8 * plane)) as u8).collect();
+        let mut packed = Vec::new();
+        packer.pack(&bytes, &mut packed);
+        varint::put(&mut block, packed.len() as u64);
+        block.extend_from_slice(&packed);
+    }
+    block
+}
+
+fn differences(form: u8, base: Base, codes: &[u32], packer: &mut Packer) -> Vec<u8> {
+    let mut block = vec![form];
+    deltas::encode(codes.iter().map(|code| u64::from(*code)), base, packer, &mut block);
+    block
 }
 
 /// Appends the codes of `rows` to `out`, out of a block of `count`; nothing if the block cannot be decoded.
@@ -126,10 +150,11 @@ fn decode(block: &[u8], count: usize, rows: Range<usize>, out: &mut Vec<u32>) ->
             }
             return rest.is_empty().then_some(());
         }
-        DELTAS => {
+        DELTAS | BELOW_HIGHEST => {
+            let base = if *form == DELTAS { Base::Last } else { Base::Highest };
             let mut row = 0;
             let mut fits = true;
-            deltas::decode(rest, count, |value| {
+            deltas::decode(rest, count, base, |value| {
                 if rows.contains(&row) {
                     fits &= value <= u64::from(u32::MAX);
                     out.push(value as u32);
@@ -217,8 +242,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_rows_of_a_block_come_back(codes in codes(), cut in (0usize..300, 0usize..300)) {
-            let block = encode(&codes, &mut Packer::new());
+        fn any_rows_of_a_block_come_back(codes in codes(), is_growing: bool, cut in (0usize..300, 0usize..300)) {
+            let order = if is_growing { Order::Growing } else { Order::Any };
+            let block = encode(&codes, order, &mut Packer::new());
             let start = cut.0.min(codes.len());
             let end = cut.1.clamp(start, codes.len().max(start));
             let mut out = vec![7];
@@ -227,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_the_bytes_there_is_no_panic(mut block in proptest::collection::vec(any::<u8>(), 0..100), form in 0u8..5) {
+        fn whatever_the_bytes_there_is_no_panic(mut block in proptest::collection::vec(any::<u8>(), 0..100), form in 0u8..6) {
             if let Some(first) = block.first_mut() {
                 *first = form;
             }
@@ -237,7 +263,8 @@ mod tests {
 
     #[test]
     fn each_form_is_used() {
-        let form = |codes: &[u32]| encode(codes, &mut Packer::new()).first().copied();
+        let form_in = |order, codes: &[u32]| encode(codes, order, &mut Packer::new()).first().copied();
+        let form = |codes: &[u32]| form_in(Order::Any, codes);
         assert_eq!(form(&[0; 100]), None);
         assert_eq!(form(&[5; 100]), Some(CONSTANT));
         assert_eq!(form(&[1, 2, 3]), Some(PACKED));
@@ -245,6 +272,8 @@ mod tests {
         let skewed: Vec<u32> = (0..5000).map(|row| hash(row) >> 23 & hash(row + 5000) >> 22 & 0x1ff).collect();
         assert_eq!(form(&skewed), Some(PLANES));
         let growing: Vec<u32> = (0..1000).map(|row| 1_000_000 + row).collect();
-        assert_eq!(form(&growing), Some(DELTAS));
+        assert_eq!(form_in(Order::Growing, &growing), Some(DELTAS));
+        let lagging: Vec<u32> = (0..1000).map(|row| 1_000_000 + row - hash(row) % 64 * u32::from(row % 2 == 0)).collect();
+        assert_eq!(form_in(Order::Growing, &lagging), Some(BELOW_HIGHEST));
     }
 }

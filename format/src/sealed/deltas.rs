@@ -9,13 +9,32 @@ const MAX_VARINT_BYTES: usize = 10;
 const PLAIN: u8 = 0;
 const PACKED: u8 = 1;
 
-/// Appends `values`; the first one as its difference from 0.
-pub(super) fn encode(values: impl Iterator<Item = u64>, packer: &mut Packer, out: &mut Vec<u8>) {
+/// What a value is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// The value before it; 0 before the first.
+    Last,
+    /// The highest value before it; at least 0. For values that grow but for some which lag behind: one of these does not disturb the
+    /// next.
+    Highest,
+}
+
+impl Base {
+    fn after(self, base: u64, value: u64) -> u64 {
+        match self {
+            Base::Last => value,
+            Base::Highest => value.max(base),
+        }
+    }
+}
+
+/// Appends `values` as their differences from `base`.
+pub(super) fn encode(values: impl Iterator<Item = u64>, base: Base, packer: &mut Packer, out: &mut Vec<u8>) {
     let mut varints = Vec::new();
     let mut before = 0u64;
     for value in values {
         varint::put(&mut varints, varint::zigzag(value.wrapping_sub(before) as i64));
-        before = value;
+        before = base.after(before, value);
     }
     let at = out.len();
     out.push(PACKED);
@@ -28,7 +47,7 @@ pub(super) fn encode(values: impl Iterator<Item = u64>, packer: &mut Packer, out
 }
 
 /// Calls `each` for each of `count` values; nothing if `bytes` hold fewer or more.
-pub(super) fn decode(bytes: &[u8], count: usize, mut each: impl FnMut(u64)) -> Option<()> {
+pub(super) fn decode(bytes: &[u8], count: usize, base: Base, mut each: impl FnMut(u64)) -> Option<()> {
     let (form, rest) = bytes.split_first()?;
     let mut unpacked = Vec::new();
     let mut varints = match *form {
@@ -39,9 +58,10 @@ pub(super) fn decode(bytes: &[u8], count: usize, mut each: impl FnMut(u64)) -> O
         }
         _ => return None,
     };
-    let mut value = 0u64;
+    let mut before = 0u64;
     for _ in 0..count {
-        value = value.wrapping_add(varint::unzigzag(varint::take(&mut varints)?) as u64);
+        let value = before.wrapping_add(varint::unzigzag(varint::take(&mut varints)?) as u64);
+        before = base.after(before, value);
         each(value);
     }
     varints.is_empty().then_some(())
@@ -57,20 +77,23 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_comes_back(values in proptest::collection::vec(prop_oneof![0u64..100, any::<u64>()], 0..300)) {
-            let mut bytes = Vec::new();
-            encode(values.iter().copied(), &mut Packer::new(), &mut bytes);
-            let mut decoded = Vec::new();
-            decode(&bytes, values.len(), |value| decoded.push(value)).unwrap();
-            prop_assert_eq!(&decoded, &values);
-            prop_assert_eq!(decode(&bytes, values.len() + 1, |_| {}), None);
-            if let Some(fewer) = values.len().checked_sub(1) {
-                prop_assert_eq!(decode(&bytes, fewer, |_| {}), None);
+            for base in [Base::Last, Base::Highest] {
+                let mut bytes = Vec::new();
+                encode(values.iter().copied(), base, &mut Packer::new(), &mut bytes);
+                let mut decoded = Vec::new();
+                decode(&bytes, values.len(), base, |value| decoded.push(value)).unwrap();
+                prop_assert_eq!(&decoded, &values);
+                prop_assert_eq!(decode(&bytes, values.len() + 1, base, |_| {}), None);
+                if let Some(fewer) = values.len().checked_sub(1) {
+                    prop_assert_eq!(decode(&bytes, fewer, base, |_| {}), None);
+                }
             }
         }
 
         #[test]
         fn whatever_the_bytes_there_is_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), count in 0usize..100) {
-            let _ = decode(&bytes, count, |_| {});
+            let _ = decode(&bytes, count, Base::Last, |_| {});
+            let _ = decode(&bytes, count, Base::Highest, |_| {});
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::units::Sequence;
 use super::blocks::Input;
 use super::codes::{BLOCK_ROWS, parts};
 use super::compress::Packer;
-use super::deltas;
+use super::deltas::{self, Base};
 use super::output::Output;
 use super::section::Section;
 
@@ -39,7 +39,7 @@ impl SequenceWriter {
             return Ok(());
         }
         let mut block = Vec::new();
-        deltas::encode(self.open.iter().copied(), packer, &mut block);
+        deltas::encode(self.open.iter().copied(), Base::Last, packer, &mut block);
         self.open.clear();
         output.push_block(Section::SEQUENCES, &block)
     }
@@ -55,7 +55,7 @@ pub(super) fn read(input: &Input, all_rows: u32, rows: Range<u32>, out: &mut Vec
     for (number, part, count) in parts(rows, all_rows) {
         let block = input.block(Section::SEQUENCES, number, &mut scratch)?;
         let mut row = 0;
-        let decoded = deltas::decode(block, count, |value| {
+        let decoded = deltas::decode(block, count, Base::Last, |value| {
             if part.contains(&row) {
                 out.push(Sequence::new(value));
             }

@@ -12,7 +12,7 @@ use crate::log::growth::is_full;
 use crate::record::Kind;
 use crate::units::{Sequence, SessionId, SiteId, UnixMicros};
 
-use super::codes::CodeWriter;
+use super::codes::{CodeWriter, Order};
 use super::compress::Packer;
 use super::dictionary::{self, Dictionary};
 use super::footer::{Footer, MAX_FOOTER_BYTES, Provenance};
@@ -123,7 +123,7 @@ impl SegmentWriter {
             codes: Vec::new(),
             times: TimeWriter::default(),
             sequences: SequenceWriter::default(),
-            session_codes: CodeWriter::new(Section::SESSION_CODES),
+            session_codes: CodeWriter::new(Section::SESSION_CODES, Order::Growing),
             links: LinkWriter::new(),
             postings: PostingWriter::default(),
             ids: IdBuilder::new(IdKey::derive(id_secret)),
@@ -149,7 +149,7 @@ impl SegmentWriter {
         self.output.close(groups)?;
         self.entries[field as usize] = Some(count);
         if count > 0 {
-            self.codes.push((field, CodeWriter::new(Section::codes(field))));
+            self.codes.push((field, CodeWriter::new(Section::codes(field), Order::Any)));
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl SegmentWriter {
             text_end: output.len(Section::PROPERTY_TEXTS),
             entries,
         };
-        let codes = CodeWriter::new(Section::PROPERTY_CODES);
+        let codes = CodeWriter::new(Section::PROPERTY_CODES, Order::Any);
         run.properties.push(OpenProperty { key_start, key_len_bytes: key.len() as u32, dictionary, codes });
         Ok(())
     }
