@@ -82,6 +82,23 @@ impl Field {
         Field::TrackerVersion,
         Field::Shape,
     ];
+
+    /// Whether it is one of those that seldom change within a session.
+    pub(super) const fn is_of_session(self) -> bool {
+        matches!(
+            self,
+            Field::Host
+                | Field::UserAgent
+                | Field::Language
+                | Field::ViewportWidth
+                | Field::ViewportHeight
+                | Field::ScreenWidth
+                | Field::ScreenHeight
+                | Field::Country
+                | Field::TrackerSource
+                | Field::TrackerVersion
+        )
+    }
 }
 
 /// The codes of a row, by [`Field`] number.

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::blocks::Input;
+use super::by_session::{self, BySessionWriter};
+use super::compress::Packer;
 use super::dictionary::{self, Dictionary};
 use super::model::{Judge, Model, ModelRow, compare};
 use super::output::Output;
 use super::section::Section;
-use super::{Segment, sessions};
+use super::{Field, NO_SESSION, Segment, sessions};
 use crate::checksum::FileChecksum;
 use crate::fs::double::MemFs;
 use crate::fs::{File, FileSystem};
@@ -104,6 +106,45 @@ fn many_sessions_are_found_by_id_also_where_ids_begin_alike() {
         assert_eq!(sessions::find(&input, 50_000, id(code.into())).unwrap(), Some(code));
     }
     assert_eq!(sessions::find(&input, 50_000, id(50_000)).unwrap(), None);
+}
+
+#[test]
+fn codes_of_many_sessions_come_back_by_row() {
+    const SESSIONS: u32 = 50_000;
+    const ENTRIES: u32 = 9;
+    // Neighbours for the most part, and a row of a session far away or of none now and then; most have the code of their session.
+    let row = |number: u32| {
+        let session = match hash(number.into()) % 16 {
+            0 => NO_SESSION,
+            1 => hash(number.into()) as u32 % SESSIONS,
+            _ => number % SESSIONS,
+        };
+        let by = if hash(u64::from(number) + 1).is_multiple_of(8) { number } else { session };
+        (session, hash(by.into()) as u32 % (ENTRIES + 1))
+    };
+    let rows: Vec<(u32, u32)> = (0..70_000).map(row).collect();
+    let input = written(|output| {
+        let (mut writer, mut packer) = (BySessionWriter::new(Field::UserAgent), Packer::new());
+        for (session, code) in &rows {
+            writer.push(*code, *session, SESSIONS, output, &mut packer).unwrap();
+        }
+        writer.finish(output, &mut packer).unwrap();
+    });
+    for number in 0..200 {
+        let start = hash(number) as usize % rows.len();
+        let end = (start + hash(number + 1000) as usize % 40_000).min(rows.len());
+        let (sessions, codes): (Vec<u32>, Vec<u32>) = rows[start..end].iter().copied().unzip();
+        let mut read = vec![77];
+        let all = (70_000, SESSIONS, ENTRIES);
+        by_session::read(&input, Field::UserAgent, all, start as u32..end as u32, &sessions, &mut read).unwrap();
+        assert_eq!(read[1..], codes);
+    }
+    // The sessions of other rows: one that has none here cannot have the code of its session.
+    let mut read = vec![77];
+    let none = vec![NO_SESSION; 100];
+    let all = (70_000, SESSIONS, ENTRIES);
+    assert!(by_session::read(&input, Field::UserAgent, all, 0..100, &none, &mut read).is_err());
+    assert_eq!(read, [77]);
 }
 
 #[test]

@@ -16,12 +16,13 @@
 //! `docs/format.md` describes every byte.
 //!
 //! Parts, in reading order: `header` (first and last bytes), `footer` (what and where), `section` (the parts by number), `output` and
-//! `blocks` (checksummed blocks, written and read); the columns `times`, `sequences`, `codes` and their helpers `bits`, `varint`,
+//! `blocks` (checksummed blocks, written and read); the columns `times`, `sequences`, `codes`, `by_session` and their helpers `bits`, `varint`,
 //! `deltas`, `elias_fano`, `compress`; `dictionary`, `sessions`, `runs`, `properties`; the indexes `links`, `postings` and `ids`; and
 //! [`SegmentWriter`] and [`Segment`], which put them together.
 
 mod bits;
 mod blocks;
+mod by_session;
 mod codes;
 mod compress;
 mod deltas;

@@ -13,6 +13,7 @@ use crate::record::Kind;
 use crate::units::{ByteOffset, Sequence, SessionId, SiteId};
 
 use super::blocks::Input;
+use super::by_session;
 use super::codes::{self, Column};
 use super::dictionary::{Dictionary, Entries};
 use super::footer::{Footer, MAX_FOOTER_BYTES, Provenance};
@@ -303,8 +304,26 @@ impl Segment {
 
     /// The codes of a field, appended to `out`.
     pub fn codes(&self, field: Field, rows: Range<u32>, out: &mut Vec<u32>) -> Result<(), Error> {
+        let mut sessions = Vec::new();
+        if field.is_of_session() && self.entries(field) > 0 {
+            self.session_codes(rows.clone(), &mut sessions)?;
+        }
+        self.codes_in(field, rows, &sessions, out)
+    }
+
+    /// [`Segment::codes`] of rows whose session codes are known.
+    ///
+    /// # Panics
+    ///
+    /// If `sessions` are not as many as rows, for a field that is kept by session.
+    pub fn codes_in(&self, field: Field, rows: Range<u32>, sessions: &[u32], out: &mut Vec<u32>) -> Result<(), Error> {
         self.check(&rows);
-        let column = Column { section: Section::codes(field), first_block: 0, stride: 1, rows: self.footer.rows, max: self.entries(field) };
+        let (all_rows, entries) = (self.footer.rows, self.entries(field));
+        if field.is_of_session() && entries > 0 {
+            assert!(sessions.len() == rows.len(), "each row has a session");
+            return by_session::read(&self.input, field, (all_rows, self.footer.sessions, entries), rows, sessions, out);
+        }
+        let column = Column { section: Section::codes(field), first_block: 0, stride: 1, rows: all_rows, max: entries };
         codes::read(&self.input, column, rows, out)
     }
 

@@ -13,6 +13,8 @@ pub(super) const STREAM_BLOCK_BYTES: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Section(u8);
 
+/// Numbers from here on are those of the codes of sessions, of fields that are kept by session.
+const OF_SESSIONS: u8 = 32;
 /// Numbers from here on are those of the texts of dictionaries.
 const TEXTS: u8 = 64;
 /// Numbers from here on are those of where the groups of a dictionary stand in its text.
@@ -56,6 +58,11 @@ impl Section {
     /// The codes of a field.
     pub(super) const fn codes(field: Field) -> Section {
         Section(field as u8)
+    }
+
+    /// The codes that sessions have in a field.
+    pub(super) const fn codes_of_sessions(field: Field) -> Section {
+        Section(OF_SESSIONS + field as u8)
     }
 
     /// The text of a field's dictionary.
@@ -118,4 +125,4 @@ impl Section {
     pub(super) const ID_FILTER: Section = Section(220);
 }
 
-const _: () = assert!(Field::ALL.len() <= TEXTS as usize);
+const _: () = assert!(Field::ALL.len() <= OF_SESSIONS as usize && OF_SESSIONS <= TEXTS / 2);

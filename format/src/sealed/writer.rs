@@ -12,6 +12,7 @@ use crate::log::growth::is_full;
 use crate::record::Kind;
 use crate::units::{Sequence, SessionId, SiteId, UnixMicros};
 
+use super::by_session::BySessionWriter;
 use super::codes::{CodeWriter, Order};
 use super::compress::Packer;
 use super::dictionary::{self, Dictionary};
@@ -51,7 +52,7 @@ pub struct Row<'a> {
 
 /// Writes one segment: dictionaries and sessions first, then run by run its rows, in order.
 ///
-/// Memory: a block of each column, 16 bytes a session, 16 bytes a row of the largest run of pageviews and 20 bits a row of the largest
+/// Memory: a block of each column, 16 bytes a session and 4 for each field that is kept by session, 24 bytes a row of the largest run of pageviews and 20 bits a row of the largest
 /// other one, and about 14 bytes an event id.
 #[derive(Debug)]
 pub struct SegmentWriter {
@@ -65,6 +66,7 @@ pub struct SegmentWriter {
     runs: u32,
     properties: u32,
     codes: Vec<(Field, CodeWriter)>,
+    by_session: Vec<(Field, BySessionWriter)>,
     times: TimeWriter,
     sequences: SequenceWriter,
     session_codes: CodeWriter,
@@ -121,6 +123,7 @@ impl SegmentWriter {
             runs: 0,
             properties: 0,
             codes: Vec::new(),
+            by_session: Vec::new(),
             times: TimeWriter::default(),
             sequences: SequenceWriter::default(),
             session_codes: CodeWriter::new(Section::SESSION_CODES, Order::Growing),
@@ -148,7 +151,9 @@ impl SegmentWriter {
         self.output.close(text)?;
         self.output.close(groups)?;
         self.entries[field as usize] = Some(count);
-        if count > 0 {
+        if count > 0 && field.is_of_session() {
+            self.by_session.push((field, BySessionWriter::new(field)));
+        } else if count > 0 {
             self.codes.push((field, CodeWriter::new(Section::codes(field), Order::Any)));
         }
         Ok(())
@@ -259,6 +264,9 @@ impl SegmentWriter {
         for (field, codes) in &mut self.codes {
             codes.push(row.codes[*field as usize], output, packer)?;
         }
+        for (field, codes) in &mut self.by_session {
+            codes.push(row.codes[*field as usize], row.session, self.sessions.unwrap_or(0), output, packer)?;
+        }
         self.times.push(row.time, output)?;
         self.sequences.push(row.sequence, output, packer)?;
         self.session_codes.push(row.session.wrapping_add(1), output, packer)?;
@@ -328,6 +336,9 @@ impl SegmentWriter {
         let (output, packer) = (&mut self.output, &mut self.packer);
         for (_, codes) in &mut self.codes {
             codes.flush(output, packer)?;
+        }
+        for (_, codes) in &mut self.by_session {
+            codes.finish(output, packer)?;
         }
         self.times.flush(output)?;
         self.sequences.flush(output, packer)?;
