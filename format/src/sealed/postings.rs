@@ -29,7 +29,7 @@ const GROUP_LEN_BYTES: u64 = 4 + 8;
 /// Times are kept in steps of 2^27 microseconds, some two minutes, while a run is written: 32 bits are enough for ten thousand years.
 const COARSE_SHIFT: u32 = 27;
 
-/// Gathers the rows of a run of pageviews. Memory: 16 bytes a row of the run, 4 a session.
+/// Gathers the rows of a run of pageviews. Memory: 16 bytes a row of the run, 24 while it is sorted; 4 a session.
 #[derive(Debug, Default)]
 pub(super) struct PostingWriter {
     /// Path code and row, relative to the run's first.
@@ -68,7 +68,7 @@ impl PostingWriter {
     /// [`Error::Full`], [`Error::Io`].
     pub(super) fn end_run(&mut self, output: &mut Output) -> Result<u32, Error> {
         let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_unstable();
+        sort_by_path(&mut rows);
         let (mut count, mut before) = (0, 0);
         let (mut head, mut body) = (Vec::new(), Vec::new());
         for posting in rows.chunk_by(|left, right| left >> 32 == right >> 32) {
@@ -149,6 +149,30 @@ impl PostingWriter {
         varint::put(out, u64::from(count));
         out.extend_from_slice(&encoded);
     }
+}
+
+/// Sorts entries by path; their rows grow.
+fn sort_by_path(rows: &mut Vec<u64>) {
+    let path = |entry: &u64| (entry >> 32) as usize;
+    let end = rows.iter().map(path).max().map_or(0, |max| max + 1);
+    // A run of few rows need not count all paths of the segment.
+    if end > rows.len() {
+        rows.sort_unstable();
+        return;
+    }
+    let mut places = vec![0u32; end];
+    rows.iter().for_each(|entry| places[path(entry)] += 1);
+    let mut before = 0;
+    for place in &mut places {
+        before += std::mem::replace(place, before);
+    }
+    let mut sorted = vec![0; rows.len()];
+    for entry in rows.iter() {
+        let place = &mut places[path(entry)];
+        sorted[*place as usize] = *entry;
+        *place += 1;
+    }
+    *rows = sorted;
 }
 
 /// The bytes of the high bits of `count` growing numbers up to `last`.
