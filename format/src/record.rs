@@ -6,6 +6,8 @@
 //!
 //! The visitor's address is no part of it.
 
+mod quick;
+
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::de::{BorrowDecode, BorrowDecoder, Decode, Decoder};
 use bincode::enc::write::Writer;
@@ -238,6 +240,9 @@ impl<'a> Record<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Record<'a>, RecordError> {
         if payload.len() > MAX_RECORD_BYTES {
             return Err(RecordError::TooLong(payload.len()));
+        }
+        if let Some(record) = quick::decode(payload) {
+            return Ok(record);
         }
         let (record, read) = bincode::borrow_decode_from_slice(payload, CONFIG).map_err(RecordError::Undecodable)?;
         if read != payload.len() {

@@ -94,6 +94,29 @@ fn golden_bytes_of_a_record_with_few_fields() {
     assert_eq!(Record::decode(&bytes).unwrap(), record);
 }
 
+fn derived(payload: &[u8]) -> Option<Record<'_>> {
+    let (record, read) = bincode::borrow_decode_from_slice(payload, CONFIG).ok()?;
+    (read == payload.len()).then_some(record)
+}
+
+#[test]
+fn the_quick_decoder_reads_what_the_derived_one_reads() {
+    let few = Record::new(Kind::Event, Source::Browser, SiteId::new([2; 16]), UnixMicros::EPOCH, UnixMicros::MAX);
+    for record in [full(), few, Record { kind: Kind::Vital, source: Source::Server, viewport_width: Some(u32::MAX), ..full() }] {
+        assert_eq!(quick::decode(&encoded(&record)), Some(record));
+    }
+    // Whatever stands in each byte: nothing, or the same.
+    let bytes = encoded(&full());
+    for at in 0..bytes.len() {
+        for byte in 0..=u8::MAX {
+            let mut other = bytes.clone();
+            other[at] = byte;
+            let quick = quick::decode(&other);
+            assert!(quick.is_none() || quick == derived(&other), "{byte} at {at}");
+        }
+    }
+}
+
 #[test]
 fn a_head_is_what_its_record_begins_with() {
     let few = Record::new(Kind::Event, Source::Browser, SiteId::new([2; 16]), UnixMicros::EPOCH, UnixMicros::EPOCH);
