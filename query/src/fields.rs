@@ -1,8 +1,8 @@
 //! The fields of a record as entries of a segment's dictionaries, and back.
 //!
 //! What stands in columns of its own is not here: site, kind and name (a row's run), time, session, event id, and the properties,
-//! which `shape` splits. A field that is added to the record has to be added in both directions; the check of a sealed segment
-//! against its log finds it if one is forgotten.
+//! which `shape` splits. A field that is added to the record has to be added in both directions: [`for_each`] names them all, so that
+//! the compiler finds one that is forgotten, and a test finds one that does not come back.
 
 use format::sealed::Field;
 use format::{PageHash, Record, Source, TokenId};
@@ -21,43 +21,75 @@ const _: () = assert!(matches!(Field::ALL[Field::ALL.len() - 1], Field::Shape));
 
 /// Calls `visit` with each field that the record has, and its entry.
 pub(crate) fn for_each(record: &Record<'_>, mut visit: impl FnMut(Field, &[u8])) {
-    visit(Field::Source, &[record.source as u8]);
-    if let Some(token) = record.token {
+    let &Record {
+        kind: _,
+        source,
+        token,
+        site: _,
+        name: _,
+        time: _,
+        received: _,
+        session: _,
+        event_id: _,
+        page,
+        host,
+        path,
+        query,
+        referrer,
+        user_agent,
+        language,
+        viewport_width,
+        viewport_height,
+        screen_width,
+        screen_height,
+        utm_source,
+        utm_medium,
+        utm_campaign,
+        utm_term,
+        utm_content,
+        qr,
+        country,
+        tracker_source,
+        tracker_version,
+        properties: _,
+    } = record;
+    visit(Field::Source, &[source as u8]);
+    if let Some(token) = token {
         visit(Field::Token, &token.bytes());
     }
-    if let Some(page) = record.page {
+    if let Some(page) = page {
         visit(Field::Page, &page.value().to_be_bytes());
     }
-    if let Some(qr) = record.qr {
+    if let Some(qr) = qr {
         visit(Field::Qr, &qr);
     }
-    if let Some(country) = record.country {
+    if let Some(country) = country {
         visit(Field::Country, &country);
     }
     for (field, size) in [
-        (Field::ViewportWidth, record.viewport_width),
-        (Field::ViewportHeight, record.viewport_height),
-        (Field::ScreenWidth, record.screen_width),
-        (Field::ScreenHeight, record.screen_height),
+        (Field::ViewportWidth, viewport_width),
+        (Field::ViewportHeight, viewport_height),
+        (Field::ScreenWidth, screen_width),
+        (Field::ScreenHeight, screen_height),
     ] {
         if let Some(size) = size {
             visit(field, &size.to_be_bytes());
         }
     }
     for (field, text) in [
-        (Field::Host, record.host),
-        (Field::Path, record.path),
-        (Field::Query, record.query),
-        (Field::Referrer, record.referrer),
-        (Field::UserAgent, record.user_agent),
-        (Field::Language, record.language),
-        (Field::UtmSource, record.utm_source),
-        (Field::UtmMedium, record.utm_medium),
-        (Field::UtmCampaign, record.utm_campaign),
-        (Field::UtmTerm, record.utm_term),
-        (Field::UtmContent, record.utm_content),
-        (Field::TrackerSource, record.tracker_source),
-        (Field::TrackerVersion, record.tracker_version),
+        (Field::Host, host),
+        (Field::Path, path),
+        (Field::Query, query),
+        (Field::Referrer, referrer),
+        (Field::UserAgent, user_agent),
+        (Field::Language, language),
+        (Field::UtmSource, utm_source),
+        (Field::UtmMedium, utm_medium),
+        (Field::UtmCampaign, utm_campaign),
+        (Field::UtmTerm, utm_term),
+        (Field::UtmContent, utm_content),
+        (Field::TrackerSource, tracker_source),
+        (Field::TrackerVersion, tracker_version),
     ] {
         if let Some(text) = text {
             visit(field, text.as_bytes());

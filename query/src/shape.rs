@@ -21,6 +21,7 @@ use crate::property::{PropertyKey, for_each_entry};
 use crate::rows::nonsense;
 use crate::text::string_text;
 
+/// Stands where a value was cut out.
 pub(crate) const HOLE: u8 = 0;
 
 /// Cuts values out of `properties`, which are not empty: `column` tells the column of a key, if it has one. Appends to `shape`,
@@ -54,18 +55,16 @@ pub(crate) fn split<'p>(
     shape.extend(&properties.as_bytes()[behind..]);
 }
 
-/// Calls `visit` with each key that stands in `properties` exactly once; with none if they are no JSON object.
-pub(crate) fn for_each_single_key(properties: &str, mut visit: impl FnMut(&str)) {
-    let mut keys: Vec<Cow<'_, str>> = Vec::new();
-    if properties.is_empty() || for_each_entry(properties, |key, _| keys.push(string_text(key))).is_err() {
-        return;
-    }
-    keys.sort_unstable();
-    keys.chunk_by(|one, other| one == other).filter(|same| same.len() == 1).for_each(|key| visit(&key[0]));
-}
+/// So few columns are compared in pairs, which takes no memory.
+const FEW: usize = 16;
 
 /// Leaves out columns that come more than once behind `start`.
 fn keep_single(values: &mut Vec<(usize, &str)>, start: usize) {
+    let found = &values[start..];
+    let comes_again = |at: usize| found[at + 1..].iter().any(|(column, _)| *column == found[at].0);
+    if found.len() <= FEW && !(0..found.len()).any(comes_again) {
+        return;
+    }
     let mut columns: Vec<usize> = values[start..].iter().map(|(column, _)| *column).collect();
     columns.sort_unstable();
     let mut repeated: Vec<usize> = columns.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();

@@ -1,72 +1,90 @@
 //! Writes the rows in the segment's order.
 
-use format::Record;
 use format::sealed::{Codes, Field, Finished, NO_SESSION, Provenance, Row, SegmentWriter};
+use format::{SiteId, UnixMicros};
 
-use super::columns::{self, ColumnPlan, Plan};
-use super::survey::Survey;
-use super::{Input, Rows, Target};
+use super::columns::{self, ColumnPlan, ColumnRule};
+use super::compare::Hashes;
+use super::properties::{CutProperties, KeyRows, Properties};
+use super::survey::{NO_NUMBER, RunRows, Survey};
+use super::{Input, ROWS_BETWEEN_LOOKS, Target};
 use crate::error::Error;
-use crate::fields;
-use crate::shape;
 
 /// Writes the segment, up to its trailer.
 ///
 /// # Errors
 ///
-/// As [`Rows::for_each`] and [`SegmentWriter`].
-pub(super) fn write(target: Target<'_>, plan: &Plan, rows: &Rows<'_, impl Input>, provenance: &Provenance) -> Result<Finished, Error> {
-    let survey = &plan.survey;
+/// As [`SegmentWriter`]; [`Error::Stopped`].
+pub(super) fn write(
+    target: Target<'_>,
+    survey: Survey,
+    input: &impl Input,
+    provenance: &Provenance,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Finished, Error> {
+    let Survey { runs, times, texts, fields, properties, sessions, row_sessions, event_ids, sum, .. } = survey;
+    let (columns, cut) = plan(&runs, properties, target.columns, &sum.hashes);
+    let texts = texts.sort();
+    let (sessions, session_codes) = sessions.sort();
+    let fields: Vec<(Field, &[u32])> = fields.used().collect();
     let mut writer = SegmentWriter::create(target.fs, target.dir, target.header, target.id_secret)?;
-    for field in Field::ALL {
-        let dictionary = &survey.dictionaries[field as usize];
-        if !dictionary.is_empty() {
-            writer.dictionary(field, dictionary.entries().into_iter())?;
-        }
+    for (field, _) in &fields {
+        writer.dictionary(*field, texts.of_room(*field as u32))?;
     }
-    writer.sessions(survey.sessions.ids().iter().copied())?;
-    let mut coder = Coder { survey, shape: Vec::new() };
-    let mut at = 0;
-    for (run, columns) in survey.runs.iter().zip(&plan.columns) {
-        writer.run(run.run.site, run.run.kind, &run.run.name)?;
+    let shapes = cut.shapes.of_room(0);
+    if shapes.len() > 0 {
+        writer.dictionary(Field::Shape, shapes)?;
+    }
+    writer.sessions(sessions.into_iter())?;
+    for (RunRows { run, rows, .. }, columns) in runs.iter().zip(&columns) {
+        writer.run(run.site, run.kind, &run.name)?;
         for column in columns {
-            writer.property(&column.key, column.values.entries().into_iter())?;
+            writer.property(&column.key, cut.values.of_room(column.number))?;
         }
-        let places = &survey.order[at..at + run.rows as usize];
-        at += places.len();
         let mut properties = vec![0; columns.len()];
-        rows.for_each(places.iter().map(|place| place.row), |_, sequence, record| {
-            let codes = coder.codes(record, columns, &mut properties);
-            let session = record.session.map_or(NO_SESSION, |session| survey.sessions.code(session));
-            let event_id = record.event_id;
-            Ok(writer.push(&Row { time: record.time, sequence, session, codes, properties: &properties, event_id })?)
-        })?;
+        for (written, row) in (0u32..).zip(rows) {
+            if written.is_multiple_of(ROWS_BETWEEN_LOOKS) && is_stopped() {
+                return Err(Error::Stopped);
+            }
+            let at = *row as usize;
+            let mut codes: Codes = [0; Field::ALL.len()];
+            for (field, numbers) in &fields {
+                let number = numbers.get(at).and_then(|number| number.checked_sub(1));
+                codes[*field as usize] = number.map_or(0, |number| texts.code(number));
+            }
+            properties.fill(0);
+            codes[Field::Shape as usize] = cut.codes(*row, &mut properties);
+            let session = row_sessions[at];
+            writer.push(&Row {
+                time: UnixMicros::new(times[at]).expect("it was a record's"),
+                sequence: input.sequence(*row),
+                session: if session == NO_NUMBER { NO_SESSION } else { session_codes[session as usize] },
+                codes,
+                properties: &properties,
+                event_id: event_ids.of(*row),
+            })?;
+        }
     }
     Ok(writer.finish(provenance)?)
 }
 
-/// Turns records into codes.
-struct Coder<'a> {
-    survey: &'a Survey,
-    shape: Vec<u8>,
-}
-
-impl Coder<'_> {
-    /// The codes of a record's fields; those of its properties go to `properties`.
-    fn codes(&mut self, record: &Record<'_>, columns: &[ColumnPlan], properties: &mut [u32]) -> Codes {
-        let dictionaries = &self.survey.dictionaries;
-        let mut codes: Codes = [0; Field::ALL.len()];
-        fields::for_each(record, |field, entry| codes[field as usize] = dictionaries[field as usize].code(entry));
-        properties.fill(0);
-        if !record.properties.is_empty() {
-            let mut values = Vec::new();
-            self.shape.clear();
-            shape::split(record.properties, |key| columns::find(columns, key), &mut self.shape, &mut values);
-            codes[Field::Shape as usize] = dictionaries[Field::Shape as usize].code(&self.shape);
-            for (column, value) in values {
-                properties[column] = columns[column].values.code(value.as_bytes());
-            }
-        }
-        codes
+/// The columns of each run, and the properties without their values.
+fn plan(runs: &[RunRows], properties: Properties, rule: ColumnRule, hashes: &Hashes) -> (Vec<Vec<ColumnPlan>>, CutProperties) {
+    let sites: Vec<(SiteId, u32)> =
+        runs.iter().map(|run| (run.run.site, u32::try_from(run.rows.len()).expect("rows are counted in 32 bits"))).collect();
+    // Runs were numbered as they appeared, and are now sorted.
+    let mut places = vec![0; runs.len()];
+    for (place, run) in (0..).zip(runs) {
+        places[run.number as usize] = place;
     }
+    let keys = properties.keys().map(|key| KeyRows { run: places[key.run as usize], ..key });
+    let columns = columns::choose(&sites, keys, rule);
+    let mut column_of_key = vec![None; properties.key_count()];
+    for columns in &columns {
+        for (at, column) in (0..).zip(columns) {
+            column_of_key[column.number as usize] = Some(at);
+        }
+    }
+    let cut = properties.with_columns(|key| column_of_key[key as usize], hashes);
+    (columns, cut)
 }

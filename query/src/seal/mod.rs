@@ -1,10 +1,12 @@
 //! Sealing: a closed log becomes a segment.
 //!
-//! Records are read three times, and never all kept: once for what the segment is made of (`survey`: runs, order of rows,
-//! dictionaries, sessions, which property keys get columns), once for the properties as those columns cut them (`columns`), and
-//! once, in the segment's order, to be written (`build`). Then the segment is read back, row by row, and compared (`compare`).
+//! Each record is read once: its texts become numbers, those of a field, of the keys of a run or of the values of a key apart
+//! (`survey`, with `texts`, `sessions` and `properties`). When all are there, it is known which keys get columns (`columns`), numbers
+//! become codes in byte order, and the rows are written in the segment's order (`build`). Then the segment is read back and compared
+//! (`compare`).
 //!
-//! Memory: 16 bytes a row, the dictionaries, 40 bytes a session, and what the writer takes.
+//! Memory: 36 bytes a row, 4 for each field and each property that it has, its event id, and every distinct text once; 36 bytes a
+//! session; and what the writer takes.
 //!
 //! Invariant: a segment that [`seal`] returns holds each row of its input once, in every field but the exact time of receipt, of
 //! which it keeps the minute.
@@ -13,7 +15,10 @@ mod build;
 mod columns;
 mod compare;
 mod dictionary;
+mod properties;
+mod sessions;
 mod survey;
+mod texts;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -115,13 +120,12 @@ pub struct Sealed {
 /// [`Error::Record`] if the input cannot be read, the disk is full, or the segment cannot be written or read;
 /// [`Error::NotEqual`] if what was read back is not what was written; [`Error::Stopped`].
 pub fn seal(target: Target<'_>, input: &impl Input, log: Option<LogId>, is_stopped: &dyn Fn() -> bool) -> Result<Sealed, Error> {
-    let rows = Rows { input, is_stopped };
-    let begun = survey::survey(&rows)?;
-    let plan = columns::plan(begun, &rows, target.columns)?;
-    let provenance = Provenance { log, segments: Vec::new(), sequences: plan.survey.sequences(), received: plan.survey.received.clone() };
-    let sealed = build::write(target, &plan, &rows, &provenance).and_then(|finished| {
+    let survey = survey::survey(&Rows { input, is_stopped })?;
+    let provenance = Provenance { log, segments: Vec::new(), sequences: survey.sequences(), received: survey.received.clone() };
+    let sum = survey.sum.clone();
+    let sealed = build::write(target, survey, input, &provenance, is_stopped).and_then(|finished| {
         let segment = finished.open(target.fs)?;
-        compare(&segment, &plan.survey.sum, is_stopped)?;
+        compare(&segment, &sum, is_stopped)?;
         Ok(Sealed { finished, segment })
     });
     if sealed.is_err() {
@@ -138,22 +142,18 @@ struct Rows<'a, I> {
 }
 
 impl<I: Input> Rows<'_, I> {
-    /// Calls `visit` with each of `rows`, its sequence and its record.
+    /// Calls `visit` with each row, its sequence and its record.
     ///
     /// # Errors
     ///
-    /// As [`Input::record`] and `visit`; [`Error::Stopped`].
-    fn for_each(
-        &self,
-        rows: impl Iterator<Item = u32>,
-        mut visit: impl FnMut(u32, Sequence, &Record<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// As [`Input::record`]; [`Error::Stopped`].
+    fn for_each(&self, mut visit: impl FnMut(u32, Sequence, &Record<'_>)) -> Result<(), Error> {
         let mut scratch = Vec::new();
-        for (read, row) in (0u32..).zip(rows) {
-            if read.is_multiple_of(ROWS_BETWEEN_LOOKS) && (self.is_stopped)() {
+        for row in 0..self.input.rows() {
+            if row.is_multiple_of(ROWS_BETWEEN_LOOKS) && (self.is_stopped)() {
                 return Err(Error::Stopped);
             }
-            visit(row, self.input.sequence(row), &self.input.record(row, &mut scratch)?)?;
+            visit(row, self.input.sequence(row), &self.input.record(row, &mut scratch)?);
         }
         Ok(())
     }
