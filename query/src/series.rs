@@ -46,7 +46,7 @@ impl Snapshot {
                     if conditions.is_empty() {
                         tally.add_part(Ranges::count(rows, edges)?);
                     } else {
-                        self.add_rows_of_segment(&rows, &edges, conditions, &mut tally)?;
+                        self.add_rows_of_segment(&rows, &edges.rows, conditions, &mut tally)?;
                     }
                 }
                 tally.end(File::Segment(segment));

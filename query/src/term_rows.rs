@@ -11,6 +11,14 @@ use crate::rows::blocks;
 use crate::snapshot::Term;
 use crate::tally::{File, Part, SessionIds};
 
+/// Where buckets begin and end among the rows of a run: bucket `n` has the rows from `rows[n]` to `rows[n + 1]`.
+#[derive(Debug)]
+pub(crate) struct Edges {
+    pub(crate) rows: Vec<u32>,
+    /// Before which the rows below each edge lie, and the others not.
+    times: Vec<i64>,
+}
+
 /// Rows of one run: all, or those of a posting.
 #[derive(Debug)]
 pub(crate) struct TermRows<'s> {
@@ -48,12 +56,18 @@ impl<'s> TermRows<'s> {
         within(self.segment, &self.run, span)
     }
 
-    /// Where the buckets begin and end among the rows of the run, as far as they are in `span`: bucket `n` is rows `n` to `n + 1`.
-    pub(crate) fn edges(&self, buckets: &Buckets, span: Span) -> Result<Vec<u32>, Error> {
-        let mut edges = Vec::with_capacity(buckets.len() + 1);
-        let times = buckets.edges().iter().map(|edge| span.clamp(*edge));
-        self.segment.lower_bounds(self.run.rows.clone(), times, &mut edges)?;
-        Ok(edges)
+    /// Where the buckets begin and end among the rows of the run, as far as they are in `span`.
+    pub(crate) fn edges(&self, buckets: &Buckets, span: Span) -> Result<Edges, Error> {
+        let times: Vec<i64> = buckets.edges().iter().map(|edge| span.clamp(*edge)).collect();
+        let mut rows = Vec::with_capacity(times.len());
+        // What lies outside of the run is told by its directory.
+        let (first, last) = self.run.times;
+        let start = times.partition_point(|time| *time <= first.micros());
+        let end = times.partition_point(|time| *time <= last.micros()).max(start);
+        rows.resize(start, self.run.rows.start);
+        self.segment.lower_bounds(self.run.rows.clone(), times[start..end].iter().copied(), &mut rows)?;
+        rows.resize(times.len(), self.run.rows.end);
+        Ok(Edges { rows, times })
     }
 
     /// Those of the run's rows `rows` that are of the term, in order.
@@ -88,7 +102,7 @@ pub(crate) fn within(segment: &Segment, run: &Run, span: Span) -> Result<Range<u
 /// All rows of a term between growing edges, counted by ranks and links: no row is read for it.
 pub(crate) struct Ranges<'s> {
     rows: TermRows<'s>,
-    edges: Vec<u32>,
+    edges: Edges,
     /// Of each edge, how many rows of the term are below it.
     ranks: Vec<u32>,
     /// Of each group.
@@ -96,19 +110,19 @@ pub(crate) struct Ranges<'s> {
 }
 
 impl<'s> Ranges<'s> {
-    /// Counts all groups: group `n` has the rows from `edges[n]` to `edges[n + 1]`.
-    pub(crate) fn count(rows: TermRows<'s>, edges: Vec<u32>) -> Result<Ranges<'s>, Error> {
-        let mut sessions = vec![0; edges.len().saturating_sub(1)];
+    /// Counts all groups: group `n` has the rows of bucket `n`.
+    pub(crate) fn count(rows: TermRows<'s>, edges: Edges) -> Result<Ranges<'s>, Error> {
+        let mut sessions = vec![0; edges.rows.len().saturating_sub(1)];
         match &rows.posting {
-            None => rows.segment.distinct_sessions(&rows.run, &edges, &mut sessions)?,
-            Some(posting) => posting.distinct_sessions(rows.segment, &edges, &mut sessions)?,
+            None => rows.segment.distinct_sessions(&rows.run, &edges.rows, &edges.times, &mut sessions)?,
+            Some(posting) => posting.distinct_sessions(rows.segment, &edges.rows, &edges.times, &mut sessions)?,
         }
-        let ranks = edges.iter().map(|edge| rows.rank(*edge)).collect();
+        let ranks = edges.rows.iter().map(|edge| rows.rank(*edge)).collect();
         Ok(Ranges { rows, edges, ranks, sessions })
     }
 
     fn range(&self, group: usize) -> Range<u32> {
-        self.edges[group]..self.edges[group + 1]
+        self.edges.rows[group]..self.edges.rows[group + 1]
     }
 
     /// The session codes of a group, each once but that of rows without one.

@@ -204,26 +204,63 @@ pub(super) fn each_long(input: &Input, range: Range<u64>, count: u32, mut each: 
     if at == range.end { Ok(()) } else { Err(input.undecodable_at(Section::LONG_LINKS, at)) }
 }
 
-/// How many bits of [`Section::HAS_PREV`] or [`Section::HAS_NEXT`] are set below `row`.
-///
-/// # Errors
-///
-/// [`Error::Corrupt`], [`Error::Io`].
-#[inline]
-pub(super) fn rank(input: &Input, section: Section, row: u32, scratch: &mut Vec<u8>) -> Result<u32, Error> {
-    let Some(last) = row.checked_sub(1) else { return Ok(0) };
-    let at = u64::from(last / GROUP_BITS) * GROUP_LEN_BYTES as u64;
-    let group = input.read(section, at..at + GROUP_LEN_BYTES as u64, scratch)?;
-    let (count, group) = group.split_at(COUNT_LEN_BYTES);
-    let mut rank = u32::from_le_bytes(count.try_into().expect("four bytes"));
-    let bits = (last % GROUP_BITS + 1) as usize;
-    for number in 0..bits / 64 {
-        rank = rank.wrapping_add(bits::word(group, number).count_ones());
+/// Ranks in a bit vector: [`Section::HAS_PREV`] or [`Section::HAS_NEXT`]. Keeps the group of the last one, and where in it that was:
+/// of rows that grow, each word is counted once.
+#[derive(Debug)]
+pub(super) struct Ranks<'s> {
+    input: &'s Input,
+    section: Section,
+    /// The number of the group, if one is here.
+    group: Option<u32>,
+    bits: [u64; GROUP_BITS as usize / 64],
+    /// Bits set before the group.
+    before: u32,
+    /// Words of the group that are counted, and the bits set before their end.
+    words: usize,
+    count: u32,
+    scratch: Vec<u8>,
+}
+
+impl<'s> Ranks<'s> {
+    pub(super) fn new(input: &'s Input, section: Section) -> Ranks<'s> {
+        Ranks { input, section, group: None, bits: [0; GROUP_BITS as usize / 64], before: 0, words: 0, count: 0, scratch: Vec::new() }
     }
-    if !bits.is_multiple_of(64) {
-        rank = rank.wrapping_add((bits::word(group, bits / 64) & ((1 << (bits % 64)) - 1)).count_ones());
+
+    /// How many bits are set below `row`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`], [`Error::Io`].
+    #[inline]
+    pub(super) fn rank(&mut self, row: u32) -> Result<u32, Error> {
+        let Some(last) = row.checked_sub(1) else { return Ok(0) };
+        if self.group != Some(last / GROUP_BITS) {
+            self.read(last / GROUP_BITS)?;
+        }
+        let bit = last % GROUP_BITS;
+        let word = bit as usize / 64;
+        if word < self.words {
+            (self.words, self.count) = (0, self.before);
+        }
+        for counted in &self.bits[self.words..word] {
+            self.count = self.count.wrapping_add(counted.count_ones());
+        }
+        self.words = word;
+        let below = self.bits[word] & (u64::MAX >> (63 - bit % 64));
+        Ok(self.count.wrapping_add(below.count_ones()))
     }
-    Ok(rank)
+
+    fn read(&mut self, group: u32) -> Result<(), Error> {
+        self.group = None;
+        let at = u64::from(group) * GROUP_LEN_BYTES as u64;
+        let bytes = self.input.read(self.section, at..at + GROUP_LEN_BYTES as u64, &mut self.scratch)?;
+        let (count, bits) = bytes.split_at(COUNT_LEN_BYTES);
+        self.before = u32::from_le_bytes(count.try_into().expect("four bytes"));
+        self.bits = std::array::from_fn(|number| bits::word(bits, number));
+        (self.words, self.count) = (0, self.before);
+        self.group = Some(group);
+        Ok(())
+    }
 }
 
 /// Counts, for each bucket between two `edges`, the links that straddle it.
@@ -256,6 +293,11 @@ impl<'e> Straddling<'e> {
             Some(*count)
         })
     }
+}
+
+/// Whether a bucket between two times is so long that only long links straddle it.
+pub(super) fn is_hour(times: &[i64]) -> bool {
+    times[1].checked_sub(times[0]).is_none_or(|length| length >= LONG_US)
 }
 
 /// The distinct codes among `codes`; each [`NO_SESSION`] is one.

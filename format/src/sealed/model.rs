@@ -294,7 +294,7 @@ fn compare_run(segment: &Arc<Segment>, model: &Model, run: &Run, cuts: &[u32], j
         cuts.iter().map(|cut| time_of(cut_rows(&[*cut], run.rows.start..run.rows.end - 1).start) + i64::from(cut % 3) - 1).collect();
     times.sort_unstable();
     let bound = |rows: std::ops::Range<u32>, time| rows.clone().find(|row| time_of(*row) >= time).unwrap_or(rows.end);
-    let bounds = times.iter().map(|time| bound(run.rows.clone(), *time)).collect();
+    let bounds: Vec<u32> = times.iter().map(|time| bound(run.rows.clone(), *time)).collect();
     judge.same(listed(|out| segment.lower_bounds(run.rows.clone(), times.iter().copied(), out)), &bounds, "lower_bounds");
     for (rows, time) in cuts.chunks(2).map(|cut| cut_rows(cut, run.rows.clone())).zip(&times) {
         judge.same(segment.lower_bound(rows.clone(), *time), &bound(rows.clone(), *time), "lower_bound");
@@ -304,14 +304,13 @@ fn compare_run(segment: &Arc<Segment>, model: &Model, run: &Run, cuts: &[u32], j
     let codes: Vec<u32> = codes.into_iter().filter(|code| *code != NO_SESSION).collect();
     judge.same(segment.run_sessions(run).map(|sessions| sessions.iter().collect()), &codes, "run_sessions");
 
-    let mut edges: Vec<u32> = cuts.iter().map(|cut| cut_rows(&[*cut], run.rows.clone()).start).collect();
-    edges.sort_unstable();
+    let edges: Vec<u32> = bounds;
     let distinct: Vec<u64> = edges.windows(2).map(|edges| model.distinct(edges[0]..edges[1])).collect();
     let counts = |count: &dyn Fn(&mut [u64]) -> Result<(), Error>| {
         let mut out = vec![0; edges.len().saturating_sub(1)];
         count(&mut out).map(|()| out)
     };
-    judge.same(counts(&|out| segment.distinct_sessions(run, &edges, out)), &distinct, "distinct_sessions");
+    judge.same(counts(&|out| segment.distinct_sessions(run, &edges, &times, out)), &distinct, "distinct_sessions");
 
     let columns = model.rows[run.rows.start as usize].properties.len();
     judge.same(segment.property_keys(run), &(0..columns).map(|column| format!("k{column}")).collect(), "property_keys");
@@ -333,12 +332,19 @@ fn compare_run(segment: &Arc<Segment>, model: &Model, run: &Run, cuts: &[u32], j
         let found = posting.as_ref().ok().and_then(Option::clone);
         judge.same(posting.map(|posting| posting.map(|posting| posting.len())), &is_posted.then_some(rows.len() as u32), "path_posting");
         let Some(posting) = found else { continue };
-        compare_posting(segment, model, &posting, &rows, &edges, judge);
+        compare_posting(segment, model, &posting, &rows, (&edges, &times), judge);
     }
     judge.same(segment.path_posting(run, "/nowhere").map(|posting| posting.is_some()), &false, "path_posting of what is not there");
 }
 
-fn compare_posting(segment: &Arc<Segment>, model: &Model, posting: &Posting, rows: &[u32], edges: &[u32], judge: &mut Judge) {
+fn compare_posting(
+    segment: &Arc<Segment>,
+    model: &Model,
+    posting: &Posting,
+    rows: &[u32],
+    (edges, times): (&[u32], &[i64]),
+    judge: &mut Judge,
+) {
     for edge in edges {
         assert_eq!(posting.rank(*edge) as usize, rows.partition_point(|row| row < edge), "rank");
     }
@@ -349,6 +355,6 @@ fn compare_posting(segment: &Arc<Segment>, model: &Model, posting: &Posting, row
     let distinct: Vec<u64> =
         edges.windows(2).map(|pair| model.distinct(rows.iter().copied().filter(|row| (pair[0]..pair[1]).contains(row)))).collect();
     let mut counts = vec![0; edges.len().saturating_sub(1)];
-    let counted = posting.distinct_sessions(segment, edges, &mut counts).map(|()| counts);
+    let counted = posting.distinct_sessions(segment, edges, times, &mut counts).map(|()| counts);
     judge.same(counted, &distinct, "distinct_sessions of a posting");
 }

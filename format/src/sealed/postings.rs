@@ -372,30 +372,36 @@ impl Posting {
     }
 
     /// As [`super::Segment::distinct_sessions`]; `sessions` is the column of session codes.
-    pub(super) fn count_distinct(&self, times: &Times<'_>, sessions: Column, edges: &[u32], out: &mut [u64]) -> Result<(), Error> {
+    pub(super) fn count_distinct(
+        &self,
+        column: &Times<'_>,
+        sessions: Column,
+        (edges, times): (&[u32], &[i64]),
+        out: &mut [u64],
+    ) -> Result<(), Error> {
         let ranks: Vec<u32> = edges.iter().map(|edge| self.rank(*edge)).collect();
-        let damage = || times.input.undecodable(Section::POSTINGS, 0);
+        let damage = || column.input.undecodable(Section::POSTINGS, 0);
         let mut straddling = Straddling::new(&ranks);
         for link in self.links.iter().flat_map(|links| &links.long) {
             straddling.add(*link);
         }
         let mut scratch = Vec::new();
-        for ((bucket, straddling), out) in ranks.windows(2).zip(straddling.counts()).zip(out) {
+        for (((bucket, times), straddling), out) in ranks.windows(2).zip(times.windows(2)).zip(straddling.counts()).zip(out) {
             let (start, end) = (bucket[0], bucket[1].max(bucket[0]));
             let Some(links) = self.links.as_ref().filter(|_| end - start > 1) else {
                 *out += u64::from(end - start);
                 continue;
             };
-            let is_long = start == 0 || end == self.len() || {
+            let is_long = links::is_hour(times) || start == 0 || end == self.len() || {
                 let before = self.row(start - 1).ok_or_else(damage)?;
                 let behind = self.row(end).ok_or_else(damage)?;
-                times.time(behind, &mut scratch)? - times.time(before, &mut scratch)? >= LONG_US
+                column.time(behind, &mut scratch)? - column.time(before, &mut scratch)? >= LONG_US
             };
             *out += if is_long {
                 let (prev, next) = (links.prev.rank(end), links.next.rank(start));
                 links::distinct_by_ranks(end - start, prev, next, straddling).ok_or_else(damage)?
             } else {
-                self.count_codes(times.input, sessions, start..end)?.ok_or_else(damage)?
+                self.count_codes(column.input, sessions, start..end)?.ok_or_else(damage)?
             };
         }
         Ok(())

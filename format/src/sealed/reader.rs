@@ -18,7 +18,7 @@ use super::codes::{self, Column};
 use super::dictionary::{Dictionary, Entries};
 use super::footer::{Footer, MAX_FOOTER_BYTES, Provenance};
 use super::header::{HEADER_LEN_BYTES, SegmentHeader, TRAILER_LEN_BYTES, Trailer};
-use super::links::{self, LONG_US, Straddling};
+use super::links::{self, LONG_US, Ranks, Straddling};
 use super::postings::{self, Posting};
 use super::properties::Property;
 use super::runs::{Entry, Run, Runs};
@@ -177,15 +177,11 @@ impl Segment {
         self.time_column().lower_bound(rows, time, &mut Vec::new())
     }
 
-    /// [`Segment::lower_bound`] for growing `times`, appended to `bounds`: one forward search, in steps that double.
+    /// [`Segment::lower_bound`] for growing `times`, appended to `bounds`: one forward search, in steps that double, or along the
+    /// times themselves where bounds stand close.
     pub fn lower_bounds(&self, rows: Range<u32>, times: impl Iterator<Item = i64>, bounds: &mut Vec<u32>) -> Result<(), Error> {
         self.check(&rows);
-        let (mut start, mut scratch) = (rows.start, Vec::new());
-        for time in times {
-            start = self.time_column().lower_bound(start..rows.end, time, &mut scratch)?;
-            bounds.push(start);
-        }
-        Ok(())
+        self.time_column().lower_bounds(rows, times, bounds)
     }
 
     /// The times of rows, in microseconds, appended to `out`.
@@ -249,31 +245,41 @@ impl Segment {
     /// How many distinct sessions the rows `[a, b)` of each bucket have: `edges` are growing rows of one run, bucket `n` is
     /// `edges[n]..edges[n + 1]`, and its count is added to `out[n]`. Rows without a session count as one each.
     ///
-    /// Costs two ranks a bucket, and one pass over the run's long links. Buckets whose neighbouring rows are less than an hour apart
-    /// decode session codes.
-    pub fn distinct_sessions(&self, run: &Run, edges: &[u32], out: &mut [u64]) -> Result<(), Error> {
+    /// `times[n]` is an instant that `edges[n]` is the lower bound of.
+    ///
+    /// Costs two ranks a bucket, and one pass over the run's long links. Buckets of less than an hour look at the times of their
+    /// neighbouring rows and, if those are less than an hour apart, decode session codes.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many times as edges.
+    pub fn distinct_sessions(&self, run: &Run, edges: &[u32], times: &[i64], out: &mut [u64]) -> Result<(), Error> {
+        assert_eq!(edges.len(), times.len(), "every edge has a time");
         let (entry, next) = self.entries_of(run)?;
         let mut straddling = Straddling::new(edges);
         let links = entry.long_links_start..next.long_links_start;
         links::each_long(&self.input, links, entry.long_links, |(prev, row)| {
             straddling.add((prev.saturating_add(run.rows.start), row.saturating_add(run.rows.start)));
         })?;
-        let times = self.time_column();
+        let column = self.time_column();
         let (mut scratch, mut codes) = (Vec::new(), Vec::new());
-        for ((bucket, straddling), out) in edges.windows(2).zip(straddling.counts()).zip(out) {
+        let mut has_prev = Ranks::new(&self.input, Section::HAS_PREV);
+        let mut has_next = Ranks::new(&self.input, Section::HAS_NEXT);
+        for (((bucket, times), straddling), out) in edges.windows(2).zip(times.windows(2)).zip(straddling.counts()).zip(out) {
             let (start, end) = (bucket[0], bucket[1].max(bucket[0]));
             self.check(&(start..end));
             if end - start <= 1 {
                 *out += u64::from(end - start);
                 continue;
             }
-            // No link straddles a bucket at an end of its run; another one is as long as what is between the bucket's neighbours.
-            let is_long = start <= run.rows.start
+            // No link straddles a bucket at an end of its run; another one is as long as what is between the bucket's neighbours,
+            // which is longer than the bucket.
+            let is_long = links::is_hour(times)
+                || start <= run.rows.start
                 || end >= run.rows.end
-                || times.time(end, &mut scratch)? - times.time(start - 1, &mut scratch)? >= LONG_US;
+                || column.time(end, &mut scratch)? - column.time(start - 1, &mut scratch)? >= LONG_US;
             *out += if is_long {
-                let prev = links::rank(&self.input, Section::HAS_PREV, end, &mut scratch)?;
-                let next = links::rank(&self.input, Section::HAS_NEXT, start, &mut scratch)?;
+                let (prev, next) = (has_prev.rank(end)?, has_next.rank(start)?);
                 let distinct = links::distinct_by_ranks(end - start, prev, next, straddling);
                 distinct.ok_or_else(|| self.input.undecodable(Section::HAS_PREV, 0))?
             } else {
@@ -428,7 +434,8 @@ impl Posting {
     /// # Errors
     ///
     /// [`Error::Corrupt`], [`Error::Io`].
-    pub fn distinct_sessions(&self, segment: &Segment, edges: &[u32], out: &mut [u64]) -> Result<(), Error> {
-        self.count_distinct(&segment.time_column(), segment.session_column(), edges, out)
+    pub fn distinct_sessions(&self, segment: &Segment, edges: &[u32], times: &[i64], out: &mut [u64]) -> Result<(), Error> {
+        assert_eq!(edges.len(), times.len(), "every edge has a time");
+        self.count_distinct(&segment.time_column(), segment.session_column(), (edges, times), out)
     }
 }

@@ -185,6 +185,49 @@ impl<'b> TimeBlock<'b> {
     }
 }
 
+/// Bounds of growing times in one block. The second bound in a mini-block decodes it: where bounds stand closer than mini-blocks, each of
+/// these is decoded once, and elsewhere none.
+struct BoundCursor<'c, 'b> {
+    block: &'c TimeBlock<'b>,
+    /// Where no bound is below, and none above.
+    rows: Range<usize>,
+    /// The mini-block of the bound before, if there was one.
+    last: Option<usize>,
+    /// The times of the mini-block that `rows` starts in, or none.
+    open: &'c mut Vec<i64>,
+}
+
+impl<'c, 'b> BoundCursor<'c, 'b> {
+    /// For bounds in `rows`. Decodes to `open`.
+    fn new(block: &'c TimeBlock<'b>, rows: Range<usize>, open: &'c mut Vec<i64>) -> BoundCursor<'c, 'b> {
+        open.clear();
+        BoundCursor { block, rows, last: None, open }
+    }
+
+    /// As [`TimeBlock::lower_bound`], of a time that is not below the one before.
+    #[inline]
+    fn lower_bound(&mut self, time: i64) -> Option<usize> {
+        let from = self.rows.start % MINI_ROWS;
+        // In all, each decoded time is stepped over once.
+        let is_before = |other: &&i64| **other < time;
+        let steps = self.open.get(from..).map_or(0, |open| open.iter().take_while(is_before).count());
+        if from + steps < self.open.len() {
+            self.rows.start = (self.rows.start + steps).min(self.rows.end);
+            return Some(self.rows.start);
+        }
+        self.open.clear();
+        let bound = self.block.lower_bound(self.rows.clone(), time)?;
+        let mini = bound / MINI_ROWS;
+        // A bound behind the last row is in no mini-block.
+        if self.last == Some(mini) && bound < self.rows.end {
+            let rows = (self.block.rows - mini * MINI_ROWS).min(MINI_ROWS);
+            self.block.mini(mini)?.times(0..rows, self.open)?;
+        }
+        (self.last, self.rows.start) = (Some(mini), bound);
+        Some(bound)
+    }
+}
+
 impl Mini<'_> {
     fn time(&self, row: usize) -> Option<i64> {
         let number = match &self.numbers {
@@ -330,16 +373,54 @@ impl Times<'_> {
     ///
     /// As [`Times::time`].
     pub(super) fn lower_bound(&self, rows: Range<u32>, time: i64, scratch: &mut Vec<u8>) -> Result<u32, Error> {
-        let (start, end) = (rows.start as usize, rows.end as usize);
-        if start >= end {
+        if rows.is_empty() {
             return Ok(rows.end);
         }
+        let (number, part) = self.around(&rows, time, scratch)?;
+        let row = self.with(number, scratch, |block| block.lower_bound(part, time))?;
+        Ok((number * BLOCK_ROWS + row) as u32)
+    }
+
+    /// [`Times::lower_bound`] of growing `times`, appended to `bounds`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Times::time`].
+    pub(super) fn lower_bounds(&self, rows: Range<u32>, times: impl Iterator<Item = i64>, bounds: &mut Vec<u32>) -> Result<(), Error> {
+        let (mut rows, mut times) = (rows, times.peekable());
+        let (mut scratch, mut open) = (Vec::new(), Vec::new());
+        while let Some(time) = times.peek() {
+            if rows.is_empty() {
+                bounds.extend(times.map(|_| rows.end));
+                break;
+            }
+            let (number, part) = self.around(&rows, *time, &mut scratch)?;
+            let (first, end) = (number * BLOCK_ROWS, part.end);
+            self.with(number, &mut scratch, |block| {
+                let mut cursor = BoundCursor::new(block, part, &mut open);
+                while let Some(time) = times.peek() {
+                    let bound = cursor.lower_bound(*time)?;
+                    if bound == end {
+                        // In a later block, if there are rows.
+                        break;
+                    }
+                    bounds.push((first + bound) as u32);
+                    times.next();
+                }
+                Some(())
+            })?;
+            rows.start = (first + end) as u32;
+        }
+        Ok(())
+    }
+
+    /// The block that the lower bound of `time` is in or at the end of, and which of its rows are among `rows`, of which there are some.
+    fn around(&self, rows: &Range<u32>, time: i64, scratch: &mut Vec<u8>) -> Result<(usize, Range<usize>), Error> {
+        let (start, end) = (rows.start as usize, rows.end as usize);
         let (first, last) = (start / BLOCK_ROWS, (end - 1) / BLOCK_ROWS);
         let next = search_forward(first + 1..last + 1, |number| self.with(number, scratch, |block| Some(block.first(0)? < time)))?;
         let block_start = (next - 1) * BLOCK_ROWS;
-        let part = start.max(block_start) - block_start..end.min(block_start + BLOCK_ROWS) - block_start;
-        let row = self.with(next - 1, scratch, |block| block.lower_bound(part, time))?;
-        Ok((block_start + row) as u32)
+        Ok((next - 1, start.max(block_start) - block_start..end.min(block_start + BLOCK_ROWS) - block_start))
     }
 }
 
@@ -385,6 +466,17 @@ mod tests {
                     let from = at * 3 % run.len();
                     let bound = from + run[from..].partition_point(|other| *other < time);
                     prop_assert_eq!(block.lower_bound(start + from..start + run.len(), time), Some(start + bound));
+                }
+                // Far apart, and every time.
+                for step in [64, 1] {
+                    let mut open = Vec::new();
+                    let mut cursor = BoundCursor::new(&block, start..start + run.len(), &mut open);
+                    let mut asked: Vec<i64> = run.iter().step_by(step).flat_map(|time| [*time, time + 1]).collect();
+                    asked.sort_unstable();
+                    for time in asked {
+                        let bound = run.partition_point(|other| *other < time);
+                        prop_assert_eq!(cursor.lower_bound(time), Some(start + bound));
+                    }
                 }
                 for time in [i64::MIN, i64::MAX] {
                     let bound = if time < 0 { start } else { start + run.len() };
