@@ -141,27 +141,28 @@ fn decode(block: &[u8], count: usize, rows: Range<usize>, out: &mut Vec<u32>) ->
             }
             let at = out.len();
             out.resize(at + rows.len(), 0);
-            let mut bytes = Vec::new();
             for plane in 0..*planes {
-                compress::unpack(varint::take_bytes(&mut rest)?, count, &mut bytes)?;
-                for (code, byte) in out[at..].iter_mut().zip(bytes.get(rows.clone())?) {
-                    *code |= u32::from(*byte) << (8 * plane);
-                }
+                compress::unpacked(varint::take_bytes(&mut rest)?, count, |bytes| {
+                    for (code, byte) in out[at..].iter_mut().zip(bytes.get(rows.clone())?) {
+                        *code |= u32::from(*byte) << (8 * plane);
+                    }
+                    Some(())
+                })?;
             }
             return rest.is_empty().then_some(());
         }
         DELTAS | BELOW_HIGHEST => {
             let base = if *form == DELTAS { Base::Last } else { Base::Highest };
-            let mut row = 0;
-            let mut fits = true;
-            deltas::decode(rest, count, base, |value| {
-                if rows.contains(&row) {
-                    fits &= value <= u64::from(u32::MAX);
-                    out.push(value as u32);
+            let (mut all, at) = (0, out.len());
+            out.resize(at + rows.len(), 0);
+            let mut codes = out[at..].iter_mut();
+            deltas::decode(rest, count, rows, base, |value| {
+                all |= value;
+                if let Some(code) = codes.next() {
+                    *code = value as u32;
                 }
-                row += 1;
             })?;
-            return fits.then_some(());
+            return (all <= u64::from(u32::MAX)).then_some(());
         }
         _ => return None,
     }
@@ -182,7 +183,7 @@ pub(super) fn read(input: &Input, column: Column, rows: Range<u32>, out: &mut Ve
         let from = out.len();
         let block = input.block(column.section, number, &mut scratch)?;
         let is_whole = decode(block, count, part, out).is_some();
-        if !is_whole || out[from..].iter().any(|code| *code > column.max) {
+        if !is_whole || out[from..].iter().copied().max().is_some_and(|highest| highest > column.max) {
             out.truncate(at);
             return Err(input.undecodable(column.section, number));
         }

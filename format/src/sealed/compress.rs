@@ -33,15 +33,27 @@ impl Packer {
 }
 
 thread_local! {
-    // 160 KB of tables, which would take longer to make than a block to unpack.
-    static UNPACKER: RefCell<Decompressor<'static>> =
-        RefCell::new(Decompressor::new().expect("a decompressor needs nothing but memory"));
+    // 160 KB of tables, which would take longer to make than a block to unpack; and what was unpacked last.
+    static UNPACKER: RefCell<(Decompressor<'static>, Vec<u8>)> =
+        RefCell::new((Decompressor::new().expect("a decompressor needs nothing but memory"), Vec::new()));
+}
+
+/// Calls `read` with what [`Packer::pack`] made `packed` of; nothing if that is more than `max_bytes`, or not made there. `read` unpacks
+/// nothing else.
+pub(super) fn unpacked<T>(packed: &[u8], max_bytes: usize, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    UNPACKER.with_borrow_mut(|(unpacker, bytes)| {
+        bytes.clear();
+        bytes.reserve(max_bytes);
+        unpacker.decompress_to_buffer(packed, bytes).ok()?;
+        if bytes.len() <= max_bytes { read(bytes) } else { None }
+    })
 }
 
 /// Replaces `out` by what [`Packer::pack`] made `packed` of; nothing if that is more than `max_bytes`, or not made there.
 pub(super) fn unpack(packed: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Option<()> {
-    out.clear();
-    out.reserve(max_bytes);
-    UNPACKER.with_borrow_mut(|unpacker| unpacker.decompress_to_buffer(packed, out)).ok()?;
-    (out.len() <= max_bytes).then_some(())
+    unpacked(packed, max_bytes, |bytes| {
+        out.clear();
+        out.extend_from_slice(bytes);
+        Some(())
+    })
 }

@@ -133,8 +133,8 @@ fn pack_received(received: &[(Sequence, UnixMicros)], packer: &mut Packer) -> Op
 fn unpack_received((count, sequences, minutes): &RawReceived) -> Option<Vec<(Sequence, UnixMicros)>> {
     let count = usize::try_from(*count).ok().filter(|count| *count <= MAX_RECEIVED)?;
     let (mut received, mut at, mut are_times) = (Vec::new(), 0, true);
-    deltas::decode(sequences, count, Base::Last, |sequence| received.push((Sequence::new(sequence), UnixMicros::EPOCH)))?;
-    deltas::decode(minutes, count, Base::Last, |minute| {
+    deltas::decode(sequences, count, 0..count, Base::Last, |sequence| received.push((Sequence::new(sequence), UnixMicros::EPOCH)))?;
+    deltas::decode(minutes, count, 0..count, Base::Last, |minute| {
         let time = (minute as i64).checked_mul(MINUTE_US).and_then(UnixMicros::new);
         are_times &= time.is_some();
         received[at].1 = time.unwrap_or(UnixMicros::EPOCH);

@@ -54,14 +54,7 @@ pub(super) fn read(input: &Input, all_rows: u32, rows: Range<u32>, out: &mut Vec
     let (mut scratch, at) = (Vec::new(), out.len());
     for (number, part, count) in parts(rows, all_rows) {
         let block = input.block(Section::SEQUENCES, number, &mut scratch)?;
-        let mut row = 0;
-        let decoded = deltas::decode(block, count, Base::Last, |value| {
-            if part.contains(&row) {
-                out.push(Sequence::new(value));
-            }
-            row += 1;
-        });
-        if decoded.is_none() {
+        if deltas::decode(block, count, part, Base::Last, |value| out.push(Sequence::new(value))).is_none() {
             out.truncate(at);
             return Err(input.undecodable(Section::SEQUENCES, number));
         }
