@@ -83,7 +83,9 @@ impl Snapshot {
     fn add_values_of_segment(&self, rows: &TermRows<'_>, key: &PropertyKey, span: Span, groups: &mut Groups<'_>) -> Result<(), Error> {
         let mut by_value = ByValue::new(rows.segment, &rows.run, key)?;
         let (mut found, mut sessions) = (Vec::new(), Vec::new());
-        for block in blocks(rows.within(span)?) {
+        let within = rows.within(span)?;
+        groups.tally.reserve(within.len());
+        for block in blocks(within) {
             self.go_on()?;
             found.clear();
             by_value.read(block.clone(), &mut |text| groups.of_text(text), &mut found)?;

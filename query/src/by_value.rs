@@ -61,19 +61,37 @@ impl<'s, T: Copy> ByValue<'s, T> {
             self.segment.codes(Field::Shape, rows.clone(), &mut self.shape_codes)?;
         }
         out.reserve(rows.len());
-        for at in 0..rows.len() {
-            let code = self.codes.get(at).copied().unwrap_or(0);
-            let known = match &self.column {
-                Some(column) if code != 0 => column.values.get(code as usize),
-                _ => self.shapes.get(self.shape_codes[at] as usize),
-            };
-            out.push(match known {
-                Some(Some(known)) => *known,
-                _ if code == 0 => self.of_shape(self.shape_codes[at], make)?,
-                _ => self.of_value(code, make)?,
-            });
+        let mut at = 0;
+        while at < rows.len() {
+            at += self.push_known(at, out);
+            if at < rows.len() {
+                out.push(match self.codes.get(at) {
+                    Some(code) if *code != 0 => self.of_value(*code, make)?,
+                    _ => self.of_shape(self.shape_codes[at], make)?,
+                });
+                at += 1;
+            }
         }
         Ok(())
+    }
+
+    /// Appends what the rows from the one at `at` on get, up to the first of which it is not known. Gives their number.
+    fn push_known(&self, at: usize, out: &mut Vec<T>) -> usize {
+        let before = out.len();
+        let known = |all: &[Option<T>], code: u32| all.get(code as usize).copied().flatten();
+        match &self.column {
+            None => out.extend(self.shape_codes[at..].iter().map_while(|code| known(&self.shapes, *code))),
+            // Every row has a value in the column.
+            Some(column) if self.shape_codes.is_empty() => {
+                out.extend(self.codes[at..].iter().map_while(|code| known(&column.values, *code)));
+            }
+            Some(column) => {
+                let of_row =
+                    |(code, shape): (&u32, &u32)| if *code == 0 { known(&self.shapes, *shape) } else { known(&column.values, *code) };
+                out.extend(self.codes[at..].iter().zip(&self.shape_codes[at..]).map_while(of_row));
+            }
+        }
+        out.len() - before
     }
 
     /// Works out a value that was not seen before.

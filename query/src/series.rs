@@ -86,21 +86,19 @@ impl Snapshot {
     ) -> Result<(), Error> {
         let (Some(start), Some(end)) = (edges.first(), edges.last()) else { return Ok(()) };
         let mut filter = Filter::new(rows.segment, &rows.run, conditions)?;
-        let mut sessions = Vec::new();
+        let (mut sessions, mut selected) = (Vec::new(), Vec::new());
         let mut bucket = 0;
         for block in blocks(*start..*end) {
             self.go_on()?;
             let met = filter.read(block.clone())?;
             sessions.clear();
             rows.segment.session_codes(block.clone(), &mut sessions)?;
-            for row in rows.of_term(block.clone()) {
-                let at = (row - block.start) as usize;
-                if met[at] {
-                    while edges[bucket + 1] <= row {
-                        bucket += 1;
-                    }
-                    tally.add(bucket as u32, sessions[at]);
+            rows.select(block.clone(), met, &mut selected);
+            for row in &selected {
+                while edges[bucket + 1] <= *row {
+                    bucket += 1;
                 }
+                tally.add(bucket as u32, sessions[(row - block.start) as usize]);
             }
         }
         Ok(())

@@ -106,6 +106,11 @@ impl<'i> Tally<'i> {
         self.open.push((group, session));
     }
 
+    /// Makes room for so many rows more of the file that is being read.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.open.reserve(rows);
+    }
+
     /// Ends the file that was being read.
     pub(crate) fn end(&mut self, file: File<'i>) {
         let rows = std::mem::take(&mut self.open);
@@ -173,18 +178,30 @@ impl<'i> CodesByGroup<'i> {
 
     /// Puts the codes into the order of groups.
     fn sort(&mut self, rows: &[(u32, u32)]) {
+        let (mut is_sorted, mut before) = (true, 0);
         for (group, code) in rows {
+            is_sorted &= before <= *group;
+            before = *group;
             let group = &mut self.groups[*group as usize];
             group.rows += 1;
-            group.alone += u64::from(*code == NO_SESSION);
+            if *code == NO_SESSION {
+                group.alone += 1;
+            }
         }
         let mut next = 0;
         for group in &mut self.groups {
             (group.start, group.end) = (next, next);
             next += (group.rows - group.alone) as usize;
         }
+        let of_sessions = rows.iter().filter(|(_, code)| *code != NO_SESSION);
+        if is_sorted {
+            self.codes.reserve(next);
+            self.codes.extend(of_sessions.map(|(_, code)| *code));
+            self.groups.iter_mut().for_each(|group| group.end += (group.rows - group.alone) as usize);
+            return;
+        }
         self.codes = vec![0; next];
-        for (group, code) in rows.iter().filter(|(_, code)| *code != NO_SESSION) {
+        for (group, code) in of_sessions {
             let place = &mut self.groups[*group as usize].end;
             self.codes[*place] = *code;
             *place += 1;
@@ -193,24 +210,13 @@ impl<'i> CodesByGroup<'i> {
 
     /// Leaves each code once in each group.
     fn make_distinct(&mut self) {
-        // The group that had the code last, by code. Groups come one after the other, so none comes back.
-        const NONE: u32 = u32::MAX;
-        let largest = self.codes.iter().max().map_or(0, |code| *code as usize);
-        let mut last_seen = vec![NONE; largest + 1];
-        let mut kept = 0;
-        for (number, group) in (0u32..).zip(&mut self.groups) {
+        let (mut kept, mut seen) = (0, Vec::new());
+        for group in &mut self.groups {
             let rows = group.start..group.end;
             group.start = kept;
-            for at in rows {
-                let code = self.codes[at];
-                let seen = &mut last_seen[code as usize];
-                if *seen != number {
-                    *seen = number;
-                    self.codes[kept] = code;
-                    kept += 1;
-                }
-            }
-            group.end = kept;
+            group.end = kept + keep_distinct(&mut self.codes[rows.clone()], &mut seen);
+            self.codes.copy_within(rows.start..rows.start + (group.end - kept), kept);
+            kept = group.end;
         }
         self.codes.truncate(kept);
     }
@@ -219,6 +225,40 @@ impl<'i> CodesByGroup<'i> {
         // A file that was read before a group came up has no row of it.
         self.groups.get(group).copied().unwrap_or_default()
     }
+}
+
+/// Moves each of `codes` once to the front, and tells how many these are; `seen` is scratch.
+///
+/// Codes of rows that lie near each other in time are near each other, so mostly a bit for each code between the lowest and the highest
+/// is little memory.
+fn keep_distinct(codes: &mut [u32], seen: &mut Vec<u64>) -> usize {
+    /// Words of bits for each code, above which sorting is cheaper.
+    const MAX_WORDS: usize = 4;
+    let Some(lowest) = codes.iter().copied().min() else { return 0 };
+    let highest = codes.iter().copied().max().unwrap_or(lowest);
+    let words = (highest - lowest) as usize / 64 + 1;
+    let mut kept = 0;
+    if words > codes.len() * MAX_WORDS {
+        codes.sort_unstable();
+        for at in 0..codes.len() {
+            if at == 0 || codes[at] != codes[kept - 1] {
+                codes[kept] = codes[at];
+                kept += 1;
+            }
+        }
+        return kept;
+    }
+    seen.clear();
+    seen.resize(words, 0);
+    for at in 0..codes.len() {
+        let code = codes[at];
+        let (word, bit) = ((code - lowest) as usize / 64, (code - lowest) % 64);
+        let is_new = seen[word] >> bit & 1 == 0;
+        seen[word] |= 1 << bit;
+        codes[kept] = code;
+        kept += usize::from(is_new);
+    }
+    kept
 }
 
 impl Part for CodesByGroup<'_> {
@@ -235,5 +275,25 @@ impl Part for CodesByGroup<'_> {
         let Group { alone, start, end, .. } = self.group(group);
         ids.alone += alone;
         ids.add(self.file, &self.codes[start..end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn of_codes_far_apart_and_near_each_is_kept_once(far in 0u32..40, codes in proptest::collection::vec(0u32..60, 0..100)) {
+            let mut codes: Vec<u32> = codes.into_iter().map(|code| code << (far % 26)).collect();
+            let expected: BTreeSet<u32> = codes.iter().copied().collect();
+            let kept = keep_distinct(&mut codes, &mut vec![u64::MAX; 3]);
+            prop_assert_eq!(kept, expected.len());
+            prop_assert_eq!(codes[..kept].iter().copied().collect::<BTreeSet<u32>>(), expected);
+        }
     }
 }

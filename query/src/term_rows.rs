@@ -70,11 +70,23 @@ impl<'s> TermRows<'s> {
         Ok(Edges { rows, times })
     }
 
-    /// Those of the run's rows `rows` that are of the term, in order.
-    pub(crate) fn of_term(&self, rows: Range<u32>) -> impl Iterator<Item = u32> {
-        let of_posting = self.posting.as_ref().map(|posting| posting.rows(rows.clone()));
-        let of_run = if self.posting.is_none() { rows } else { 0..0 };
-        of_posting.into_iter().flatten().chain(of_run)
+    /// Replaces `selected` by those of the run's rows `rows` that are of the term and `met` conditions, in order.
+    pub(crate) fn select(&self, rows: Range<u32>, met: &[bool], selected: &mut Vec<u32>) {
+        selected.clear();
+        let first = rows.start;
+        match &self.posting {
+            Some(posting) => selected.extend(posting.rows(rows).filter(|row| met[(row - first) as usize])),
+            None => {
+                // Without a branch, which no processor could foretell.
+                selected.resize(rows.len(), 0);
+                let mut count = 0;
+                for (row, met) in rows.zip(met) {
+                    selected[count] = row;
+                    count += usize::from(*met);
+                }
+                selected.truncate(count);
+            }
+        }
     }
 
     /// How many rows of the term lie below row `row` of the run, up to a number that is the same for all rows.
@@ -132,10 +144,10 @@ impl<'s> Ranges<'s> {
         for rows in blocks(self.range(group)) {
             match posting {
                 None => segment.session_codes(rows, &mut codes)?,
-                Some(_) => {
+                Some(posting) => {
                     block.clear();
                     segment.session_codes(rows.clone(), &mut block)?;
-                    codes.extend(self.rows.of_term(rows.clone()).map(|row| block[(row - rows.start) as usize]));
+                    codes.extend(posting.rows(rows.clone()).map(|row| block[(row - rows.start) as usize]));
                 }
             }
         }
