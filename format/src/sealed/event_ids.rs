@@ -7,8 +7,8 @@ use crate::units::{Sequence, SiteId};
 
 use super::Segment;
 use super::blocks::Input;
-use super::codes::BLOCK_ROWS;
 use super::ids::{FoundId, IdBatch, IdKey, Ids, Rows};
+use super::sequences::MINI_ROWS;
 
 impl Segment {
     /// The row with this id on this site, and its sequence. Exact: filter, then index, then the id itself. Should several rows have
@@ -22,7 +22,7 @@ impl Segment {
     }
 
     /// The ids of `batch` that are here, in the order of their numbers. Costs less an id than one by one: filter and index are read
-    /// front to back, and blocks of texts and sequences are decoded once.
+    /// front to back, and texts and sequences that stand together are decoded once.
     pub fn find_event_ids(&self, batch: &IdBatch<'_>) -> Result<Vec<FoundId>, Error> {
         self.unless_poisoned(self.ids().find_batch(batch, &mut RowReader::new(self)))
     }
@@ -69,18 +69,18 @@ impl Segment {
     }
 }
 
-/// Sites and sequences of rows that grow: a run is searched and a block of sequences decoded only when a row is in another one.
+/// Sites and sequences of rows that grow: a run is searched and a mini-block of sequences decoded only when a row is in another one.
 struct RowReader<'s> {
     segment: &'s Segment,
     site: SiteId,
     run: Range<u32>,
-    block: Range<u32>,
+    mini: Range<u32>,
     sequences: Vec<Sequence>,
 }
 
 impl<'s> RowReader<'s> {
     fn new(segment: &'s Segment) -> RowReader<'s> {
-        RowReader { segment, site: SiteId::new([0; 16]), run: 0..0, block: 0..0, sequences: Vec::new() }
+        RowReader { segment, site: SiteId::new([0; 16]), run: 0..0, mini: 0..0, sequences: Vec::new() }
     }
 }
 
@@ -93,17 +93,18 @@ impl Rows for RowReader<'_> {
     }
 
     fn sequence(&mut self, row: u32) -> Result<Sequence, Error> {
-        if !self.block.contains(&row) {
-            let start = row - row % BLOCK_ROWS as u32;
-            self.block = start..self.segment.rows().min(start.saturating_add(BLOCK_ROWS as u32));
+        if !self.mini.contains(&row) {
+            // Blocks start where mini-blocks do.
+            let start = row - row % MINI_ROWS as u32;
+            self.mini = start..self.segment.rows().min(start.saturating_add(MINI_ROWS as u32));
             self.sequences.clear();
             // Not half read, should it fail.
-            let read = self.segment.sequences(self.block.clone(), &mut self.sequences);
+            let read = self.segment.sequences(self.mini.clone(), &mut self.sequences);
             if let Err(error) = read {
-                self.block = 0..0;
+                self.mini = 0..0;
                 return Err(error);
             }
         }
-        Ok(self.sequences[(row - self.block.start) as usize])
+        Ok(self.sequences[(row - self.mini.start) as usize])
     }
 }

@@ -268,7 +268,7 @@ impl SegmentWriter {
             codes.push(row.codes[*field as usize], row.session, self.sessions.unwrap_or(0), output, packer)?;
         }
         self.times.push(row.time, output)?;
-        self.sequences.push(row.sequence, output, packer)?;
+        self.sequences.push(row.sequence, output)?;
         self.session_codes.push(row.session.wrapping_add(1), output, packer)?;
         if self.links.push(row.time.micros(), row.session, output)? {
             run.sessions.insert(row.session);
@@ -341,7 +341,7 @@ impl SegmentWriter {
             codes.finish(output, packer)?;
         }
         self.times.flush(output)?;
-        self.sequences.flush(output, packer)?;
+        self.sequences.flush(output)?;
         self.session_codes.flush(output, packer)?;
         self.links.finish(output)?;
         self.ids.finish(output, packer, self.rows)?;
