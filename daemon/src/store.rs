@@ -113,7 +113,8 @@ impl Store {
             let error = error.as_ref().map(|error| error as &dyn std::error::Error);
             tracing::error!(file, error, "a segment cannot be read: its events are not counted");
             let end = ByteOffset::new(std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
-            let damage = Damage { file, from: ByteOffset::new(0), end, sequences: segment.provenance().sequences };
+            let sequences = segment.provenance().sequences;
+            let damage = Damage { file, from: ByteOffset::new(0), end, sequences, times: (None, None) };
             *lost = lost.iter().cloned().chain([Lost(damage)]).collect();
         }
     }

@@ -22,6 +22,7 @@ mod place;
 mod strays;
 
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -231,7 +232,13 @@ fn new_identity(path: &Path) -> Result<Identity, Error> {
 
 fn manifest_damage() -> Damage {
     let sequences = (Sequence::FIRST, Sequence::FIRST);
-    Damage { file: FileKind::Manifest.file_name().to_owned(), from: ByteOffset::new(0), end: ByteOffset::new(0), sequences }
+    Damage {
+        file: FileKind::Manifest.file_name().to_owned(),
+        from: ByteOffset::new(0),
+        end: ByteOffset::new(0),
+        sequences,
+        times: (None, None),
+    }
 }
 
 /// What is lost of a manifest that an earlier start made anew, by the copy it kept. A copy that cannot be read still says that there was
@@ -251,7 +258,10 @@ fn missing_logs(contents: &Contents, strays: &Strays<'_>) -> Vec<Damage> {
         let end = closed.map_or(ByteOffset::new(header.durable_len), |closed| closed.end.end);
         let sequence_end = closed.map_or(header.base_sequence, |closed| closed.end.sequence_end);
         let file = format!("{LOGS}/{}", header.id.file_name());
-        Damage { file, from: ByteOffset::new(0), end, sequences: (header.base_sequence, sequence_end) }
+        // A log is begun when the one before it is closed.
+        let next = contents.logs.range((Bound::Excluded(header.id), Bound::Unbounded)).next();
+        let times = (Some(header.created), next.map(|(_, next)| next.header.created));
+        Damage { file, from: ByteOffset::new(0), end, sequences: (header.base_sequence, sequence_end), times }
     });
     damage.collect()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::frame::FrameDamage;
 use crate::record::RecordError;
-use crate::units::{ByteOffset, Sequence};
+use crate::units::{ByteOffset, Sequence, UnixMicros};
 
 /// Why a file of the data directory could not be opened, read or appended to.
 #[derive(Debug, thiserror::Error)]
@@ -177,4 +177,7 @@ pub struct Damage {
     pub end: ByteOffset,
     /// The sequences that may have been in it: first, and one past the last; equal where no record was.
     pub sequences: (Sequence, Sequence),
+    /// Between which instants events are missing, both included, as far as that is known. Of a segment these are times of its events. What
+    /// stood in a log cannot be asked any more: of it they are by the wall clock when it was written.
+    pub times: (Option<UnixMicros>, Option<UnixMicros>),
 }

@@ -28,7 +28,7 @@ pub(super) fn create_log(opened: &mut Opened, base: u64) -> Result<LogHeader, Er
         salt: [base as u8; 16],
         epoch: opened.manifest.identity().epoch,
         base_sequence: Sequence::new(base),
-        created: UnixMicros::EPOCH,
+        created: UnixMicros::new(base as i64).unwrap(),
         durable_len: 512,
         answers_before_sync: false,
     };
@@ -308,6 +308,7 @@ fn a_log_that_is_named_and_gone_is_named_as_lost() {
         from: ByteOffset::new(0),
         end: ByteOffset::new(512),
         sequences: (Sequence::new(300), Sequence::new(350)),
+        times: (UnixMicros::new(300), UnixMicros::new(400)),
     };
     assert_eq!(opened.damage, [lost]);
     assert_eq!(opened.manifest.logs().count(), 8);
@@ -322,6 +323,7 @@ fn a_segment_that_is_named_and_gone_is_named_as_lost_at_every_start() {
         from: ByteOffset::new(0),
         end: ByteOffset::new(segments[1].len_bytes),
         sequences: (Sequence::new(200), Sequence::new(201)),
+        times: (None, None),
     };
     for _ in 0..2 {
         let opened = open_on(&fs).unwrap();
@@ -399,6 +401,7 @@ fn a_log_that_lacks_something_is_set_aside_and_its_loss_is_named_until_it_is_tak
             from: ByteOffset::new(200),
             end: ByteOffset::new(300),
             sequences: (Sequence::new(120), Sequence::new(130)),
+            times: (None, None),
         };
         add_segment_of(&mut opened, header.id, Lost::of(header.id, std::slice::from_ref(&lost))).unwrap();
         let bytes = fs.live(&opened.directory.logs_path().join(header.id.file_name())).unwrap();

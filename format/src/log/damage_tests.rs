@@ -83,6 +83,11 @@ fn empty_log(capacity_bytes: u64) -> (MemFs, LogHeader, LogWriter) {
     (fs, header, log)
 }
 
+/// When a batch of a sample is written.
+fn clock(batch: u64) -> UnixMicros {
+    UnixMicros::new(1_000 + batch as i64).unwrap()
+}
+
 fn sample(proven: bool) -> Sample {
     let (fs, header, mut log) = empty_log(1 << 16);
     let mut ends = Vec::new();
@@ -95,11 +100,11 @@ fn sample(proven: bool) -> Sample {
             record.encode(&mut payload).unwrap();
             log.push(&payload);
         }
-        ends.push(log.append(UnixMicros::EPOCH).unwrap().end.value());
+        ends.push(log.append(clock(batch)).unwrap().end.value());
         log.sync().unwrap();
     }
     if proven {
-        log.prove(UnixMicros::EPOCH, false).unwrap();
+        log.prove(clock(BATCHES), false).unwrap();
     }
     let end = log.end().value();
     assert!(end >= 16 * 1024, "the log is at least 16 KiB long");
@@ -137,7 +142,12 @@ fn check(sample: &Sample, file: &dyn File, at: u64, cut: bool) {
         let is_hit = at < sample.ends[batch] && (cut || at >= start_of(batch));
         assert!(kept > 0 || is_hit, "at {at}: batch {batch} was lost and is not damaged");
         let is_named = expected.iter().all(|sequence| {
-            recovered.damage.iter().any(|damage| damage.sequences.0.value() <= *sequence && *sequence < damage.sequences.1.value())
+            recovered.damage.iter().any(|damage| {
+                let (since, until) = damage.times;
+                let is_then =
+                    since.is_some_and(|since| since <= clock(batch as u64)) && until.is_none_or(|until| clock(batch as u64) <= until);
+                is_then && damage.sequences.0.value() <= *sequence && *sequence < damage.sequences.1.value()
+            })
         });
         let is_undecidable = batch as u64 == BATCHES - 1 && !sample.proven && !cut;
         assert!(kept > 0 || is_named || is_undecidable, "at {at}: batch {batch} was lost in silence");

@@ -166,7 +166,7 @@ impl Walk<'_> {
         }
         if !stands || bytes != self.header.encode() {
             let first = self.recovered.next_sequence;
-            self.lose(0, HEADER_LEN_BYTES as u64, first);
+            self.lose(0, HEADER_LEN_BYTES as u64, first, Some(self.header.created));
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Walk<'_> {
                 continue;
             }
             if is_behind_damage {
-                self.lose(end, commit.batch_start, commit.first_sequence);
+                self.lose(end, commit.batch_start, commit.first_sequence, Some(commit.written));
                 self.recovered.next_sequence = commit.first_sequence;
             }
             self.keep(*offset, commit, visit);
@@ -266,7 +266,7 @@ impl Walk<'_> {
             let is_open_ended = is_cut && !is_end_known;
             let sequence_end =
                 if is_open_ended { sequence_end.max(self.header.base_sequence.after(u32::MAX.into())) } else { sequence_end };
-            self.lose(end, lost_end, sequence_end);
+            self.lose(end, lost_end, sequence_end, None);
             self.recovered.next_sequence = sequence_end;
         }
         Ok(())
@@ -287,12 +287,16 @@ impl Walk<'_> {
         Ok(last)
     }
 
-    fn lose(&mut self, from: u64, end: u64, sequence_end: Sequence) {
+    /// Names a range that is lost; `until` is when what follows it was written, if anything does.
+    fn lose(&mut self, from: u64, end: u64, sequence_end: Sequence, until: Option<UnixMicros>) {
+        // Written after the last whole batch, or after the log was begun.
+        let since = self.recovered.last_written.unwrap_or(self.header.created);
         self.recovered.damage.push(Damage {
             file: format!("logs/{}", self.header.id.file_name()),
             from: ByteOffset::new(from),
             end: ByteOffset::new(end),
             sequences: (self.recovered.next_sequence, sequence_end),
+            times: (Some(since), until),
         });
     }
 }

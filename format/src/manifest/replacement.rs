@@ -54,7 +54,8 @@ impl Lost {
 
     /// The same, for people.
     pub fn damage(&self) -> Damage {
-        Damage { file: format!("logs/{}", self.log.file_name()), from: self.from, end: self.end, sequences: self.sequences }
+        let file = format!("logs/{}", self.log.file_name());
+        Damage { file, from: self.from, end: self.end, sequences: self.sequences, times: (None, None) }
     }
 }
 
@@ -69,6 +70,7 @@ mod tests {
             from: ByteOffset::new(number * 100),
             end: ByteOffset::new(number * 100 + 7),
             sequences: (Sequence::new(number * 10), Sequence::new(number * 10 + 2)),
+            times: (None, None),
         };
         let few: Vec<Damage> = (1..=3).map(damage).collect();
         let lost = Lost::of(LogId::new(4), &few);

@@ -39,7 +39,8 @@ impl LiveSegment {
     /// All of it, as what is lost.
     pub fn damage(&self) -> Damage {
         let file = format!("segments/{}", self.header.id.file_name());
-        Damage { file, from: ByteOffset::new(0), end: ByteOffset::new(self.len_bytes), sequences: self.sequences }
+        let end = ByteOffset::new(self.len_bytes);
+        Damage { file, from: ByteOffset::new(0), end, sequences: self.sequences, times: (None, None) }
     }
 
     /// The identity.

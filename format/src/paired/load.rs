@@ -127,7 +127,13 @@ impl Loaded {
     /// What is lost, as reports name it.
     pub fn damage(&self) -> Vec<Damage> {
         let none = (Sequence::FIRST, Sequence::FIRST);
-        let damage = |lost: &Lost| Damage { file: self.kind.file_name().to_owned(), from: lost.from, end: lost.end, sequences: none };
+        let damage = |lost: &Lost| Damage {
+            file: self.kind.file_name().to_owned(),
+            from: lost.from,
+            end: lost.end,
+            sequences: none,
+            times: (None, None),
+        };
         self.lost.iter().map(damage).collect()
     }
 
