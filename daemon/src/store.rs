@@ -103,7 +103,7 @@ impl Store {
 
     /// Notes segments that a question had to leave out; from now on every answer says so, because any may have to.
     pub(crate) fn lose(&self, missing: Vec<Missing>) {
-        for Missing { segment, error } in missing {
+        for Missing { segment, times, error } in missing {
             let path = segment.path();
             let file = format!("segments/{}", segment.header().id.file_name());
             let mut lost = self.lost.write().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +114,8 @@ impl Store {
             tracing::error!(file, error, "a segment cannot be read: its events are not counted");
             let end = ByteOffset::new(std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
             let sequences = segment.provenance().sequences;
-            let damage = Damage { file, from: ByteOffset::new(0), end, sequences, times: (None, None) };
+            let damage =
+                Damage { file, from: ByteOffset::new(0), end, sequences, times: (times.map(|ends| ends.0), times.map(|ends| ends.1)) };
             *lost = lost.iter().cloned().chain([Lost(damage)]).collect();
         }
     }

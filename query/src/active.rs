@@ -178,9 +178,9 @@ impl ActiveIndex {
         self.find(&self.paths, site, Field::Path, path)
     }
 
-    /// All names of events on a site, in no order.
-    pub(crate) fn event_names(&self, site: SiteId) -> impl Iterator<Item = (&str, &PostingChain)> {
-        let is_wanted = move |key: &Key| key.site == site && key.field == Field::Name(Kind::Event);
+    /// All names of a kind on a site, in no order.
+    pub(crate) fn names(&self, site: SiteId, kind: Kind) -> impl Iterator<Item = (&str, &PostingChain)> {
+        let is_wanted = move |key: &Key| key.site == site && key.field == Field::Name(kind);
         self.names.iter().filter(move |(key, _)| is_wanted(key)).map(|(key, entry)| (&*key.text, &entry.chain))
     }
 

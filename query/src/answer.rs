@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use format::Segment;
+use format::{Segment, UnixMicros};
 
 use crate::error::Error;
 
@@ -15,11 +15,20 @@ pub struct Answer<T> {
     pub missing: Vec<Missing>,
 }
 
+impl<T> Answer<T> {
+    /// The same answer in another form.
+    pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { value: form(self.value), missing: self.missing }
+    }
+}
+
 /// A segment whose rows an answer lacks.
 #[derive(Debug)]
 pub struct Missing {
     /// The segment.
     pub segment: Arc<Segment>,
+    /// Times of its first and its last event, of any site; none if its directory cannot be read either.
+    pub times: Option<(UnixMicros, UnixMicros)>,
     /// Why: [`Error::Segment`] or [`Error::BadShape`]; none if a page of the file could not be read through its mapping.
     pub error: Option<Error>,
 }
@@ -49,6 +58,16 @@ pub(crate) fn over<'s, T>(segments: &'s [Arc<Segment>], question: impl Fn(&[&'s 
                 Some(segment) => (Arc::clone(segment), Some(error)),
             },
         };
-        missing.push(Missing { segment, error });
+        let times = times(&segment);
+        missing.push(Missing { segment, times, error });
     }
+}
+
+/// Between which instants the segment has rows, as its directory says.
+fn times(segment: &Segment) -> Option<(UnixMicros, UnixMicros)> {
+    let runs = segment.runs().ok()?;
+    let first = runs.iter().map(|run| run.times.0).min()?;
+    let last = runs.iter().map(|run| run.times.1).max()?;
+    // A mapping that lost a page may say anything.
+    (!segment.is_poisoned()).then_some((first, last))
 }

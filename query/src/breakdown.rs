@@ -8,7 +8,9 @@ use hashbrown::HashMap;
 use crate::answer::Answer;
 use crate::bucket::Span;
 use crate::by_value::ByValue;
+use crate::condition::Condition;
 use crate::error::Error;
+use crate::filter::{Filter, Selections};
 use crate::posting::Posting;
 use crate::property::PropertyKey;
 use crate::rows::blocks;
@@ -28,8 +30,8 @@ pub struct BreakdownRow {
 }
 
 impl Snapshot {
-    /// The values that the events `name` on `site` in `span` have at `key`, at most `limit`: those of most sessions first, equal
-    /// ones by the value's bytes. Events without a value there, or with null, count nowhere.
+    /// The values that the events `name` on `site` in `span` that meet all of `conditions` have at `key`, at most `limit`: those of most
+    /// sessions first, equal ones by the value's bytes. Events without a value there, or with null, count nowhere.
     ///
     /// Reads the record of each of these events in logs. In segments a value is read once for all of its rows.
     ///
@@ -42,17 +44,19 @@ impl Snapshot {
         name: &str,
         key: &PropertyKey,
         span: Span,
+        conditions: &[Condition],
         limit: usize,
     ) -> Result<Answer<Vec<BreakdownRow>>, Error> {
         self.answer(|segments| {
+            let filter = Selections::new(self, segments, site, span).filter(conditions)?;
             let mut groups = Groups { by_text: HashMap::default(), tally: Tally::new(0) };
             for log in self.logs() {
                 let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
-                self.add_values_of_log(log, posting, key, span, &mut groups)?;
+                self.add_values_of_log(log, posting, key, span, &filter, &mut groups)?;
             }
             self.for_each(segments, |segment| {
                 for rows in TermRows::find(segment, site, Term::Event(name))? {
-                    self.add_values_of_segment(&rows, key, span, &mut groups)?;
+                    self.add_values_of_segment(&rows, key, span, &filter, &mut groups)?;
                 }
                 groups.tally.end(File::Segment(segment));
                 Ok(())
@@ -67,10 +71,15 @@ impl Snapshot {
         posting: Posting<'_>,
         key: &PropertyKey,
         span: Span,
+        filter: &Filter<'i, '_>,
         groups: &mut Groups<'i>,
     ) -> Result<(), Error> {
         let mut records = RecordReader::new(self, log);
+        let mut of_log = (!filter.is_empty()).then(|| filter.of_log(log));
         for row in posting.rows(span) {
+            if !of_log.as_mut().map_or(Ok(true), |filter| filter.counts(&row))? {
+                continue;
+            }
             let group = records.read(row.ordinal, |record| Ok(groups.of_text(key.value_text(record.properties)?.as_deref())))?;
             if group != NO_GROUP {
                 groups.tally.add(group, row.session);
@@ -80,8 +89,16 @@ impl Snapshot {
         Ok(())
     }
 
-    fn add_values_of_segment(&self, rows: &TermRows<'_>, key: &PropertyKey, span: Span, groups: &mut Groups<'_>) -> Result<(), Error> {
+    fn add_values_of_segment<'i>(
+        &self,
+        rows: &TermRows<'i>,
+        key: &PropertyKey,
+        span: Span,
+        filter: &Filter<'i, '_>,
+        groups: &mut Groups<'_>,
+    ) -> Result<(), Error> {
         let mut by_value = ByValue::new(rows.segment, &rows.run, key)?;
+        let mut filter = if filter.is_empty() { None } else { Some(filter.of_run(rows.segment, &rows.run)?) };
         let (mut found, mut sessions) = (Vec::new(), Vec::new());
         let within = rows.within(span)?;
         groups.tally.reserve(within.len());
@@ -89,6 +106,14 @@ impl Snapshot {
             self.go_on()?;
             found.clear();
             by_value.read(block.clone(), &mut |text| groups.of_text(text), &mut found)?;
+            if let Some(filter) = &mut filter {
+                let read = filter.read(block)?;
+                let rows = found.iter().zip(read.counts).zip(read.sessions);
+                for ((group, _), session) in rows.filter(|((group, counts), _)| **counts && **group != NO_GROUP) {
+                    groups.tally.add(*group, *session);
+                }
+                continue;
+            }
             sessions.clear();
             rows.segment.session_codes(block, &mut sessions)?;
             for (group, session) in found.iter().zip(&sessions).filter(|(group, _)| **group != NO_GROUP) {
@@ -120,7 +145,8 @@ impl Groups<'_> {
             let Point { conversions: sessions, total } = points[group as usize];
             BreakdownRow { name, sessions, total }
         };
-        let mut rows: Vec<BreakdownRow> = self.by_text.into_iter().map(row).collect();
+        // A value that only rows have that do not count is none.
+        let mut rows: Vec<BreakdownRow> = self.by_text.into_iter().map(row).filter(|row| row.total > 0).collect();
         rows.sort_unstable_by(|one, other| other.sessions.cmp(&one.sessions).then_with(|| one.name.cmp(&other.name)));
         rows.truncate(limit);
         Ok(rows)

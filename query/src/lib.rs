@@ -9,19 +9,23 @@
 //! `active` (all terms), `sessions` (their dictionary), `ids` (which row had an event id first); of segments `fields` and `shape` (a
 //! record in parts), `seal`, `merge`, `compaction` (what to merge next), `block` and `rows` (records out of a segment), `term_rows` (one
 //! term's rows), `by_value` (a property of many rows); `snapshot`, `answer` (and what it lacks), `tally` (distinct sessions, within and
-//! across files), and the questions: `series`, `names`, `breakdown`, with `property` and `condition`.
+//! across files), and the questions: `series`, `names`, `breakdown`. Which rows count: `property`, `dimension`, `condition`, and
+//! `selection` (sessions) and `filter` (rows), which ask them.
 #![forbid(unsafe_code)]
 
 mod active;
 mod answer;
+mod bits;
 mod block;
 mod breakdown;
 mod bucket;
 mod by_value;
 mod compaction;
 mod condition;
+mod dimension;
 mod error;
 mod fields;
+mod filter;
 mod hash;
 mod ids;
 mod merge;
@@ -30,6 +34,7 @@ mod posting;
 mod property;
 mod rows;
 mod seal;
+mod selection;
 mod series;
 mod sessions;
 mod shape;
@@ -45,12 +50,14 @@ pub use breakdown::BreakdownRow;
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};
 pub use compaction::{Compaction, Level, LiveSegment, Merge};
 pub use condition::Condition;
+pub use dimension::Dimension;
 pub use error::Error;
 pub use merge::{Division, Keep, merge};
 pub use names::NameCount;
 pub use property::PropertyKey;
 pub use rows::SegmentRows;
 pub use seal::{ClosedLog, ColumnRule, Input, Sealed, Target, seal};
+pub use series::Counted;
 pub use snapshot::{Snapshot, Term};
 pub use tally::Point;
 pub use zone::Zone;

@@ -1,16 +1,26 @@
-//! Totals and distinct sessions of a term, bucket by bucket.
+//! Totals and distinct sessions of terms, bucket by bucket.
 
-use format::SiteId;
+use format::{Segment, SiteId};
 
 use crate::answer::Answer;
 use crate::bucket::{Buckets, Span};
-use crate::condition::{Condition, Filter};
+use crate::condition::Condition;
 use crate::error::Error;
+use crate::filter::{Filter, Selections};
 use crate::posting::Posting;
 use crate::rows::blocks;
 use crate::snapshot::{LogView, Snapshot, Term};
 use crate::tally::{File, Point, Tally};
 use crate::term_rows::{Ranges, TermRows};
+
+/// What one series counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    /// Whose rows.
+    pub term: Term<'a>,
+    /// What each row has to meet, all of it.
+    pub conditions: &'a [Condition],
+}
 
 impl Snapshot {
     /// Counts the rows of `term` on `site` in each of `buckets`: occurrences and distinct sessions.
@@ -19,7 +29,8 @@ impl Snapshot {
     /// empty bucket has zeros, and so has every bucket of an unknown site or term. A session in two buckets counts in both.
     ///
     /// Costs the rows of the term in `span` in logs, and in segments a search per bucket; where several files have rows in a bucket,
-    /// its rows. Conditions cost a look-up per row in `span`, and in logs reading its record.
+    /// its rows. Conditions cost a look-up per row in `span`, and in logs reading its record; those of sessions one pass over all rows
+    /// of the site in `span` before.
     ///
     /// # Errors
     ///
@@ -32,75 +43,108 @@ impl Snapshot {
         buckets: &Buckets,
         conditions: &[Condition],
     ) -> Result<Answer<Vec<Point>>, Error> {
+        let series = self.series_of(site, &[Counted { term, conditions }], span, buckets)?;
+        Ok(series.map(|mut series| series.pop().unwrap_or_default()))
+    }
+
+    /// [`Snapshot::series`] of each of `counted`, in their order, over the same files. Sessions are selected once for all that ask for
+    /// the same ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::series`].
+    pub fn series_of(
+        &self,
+        site: SiteId,
+        counted: &[Counted<'_>],
+        span: Span,
+        buckets: &Buckets,
+    ) -> Result<Answer<Vec<Vec<Point>>>, Error> {
         let span = span.intersect(buckets.covers());
         self.answer(|segments| {
-            let mut tally = Tally::new(buckets.len());
-            for log in self.logs() {
-                self.go_on()?;
-                let Some(posting) = log.posting(site, term) else { continue };
-                self.add_rows_of_log(log, posting, span, buckets, conditions, &mut tally)?;
+            let mut selections = Selections::new(self, segments, site, span);
+            let mut series = Vec::with_capacity(counted.len());
+            for Counted { term, conditions } in counted {
+                let filter = selections.filter(conditions)?;
+                series.push(self.points(segments, site, *term, span, buckets, &filter)?);
             }
-            self.for_each(segments, |segment| {
-                for rows in TermRows::find(segment, site, term)? {
-                    let edges = rows.edges(buckets, span)?;
-                    if conditions.is_empty() {
-                        tally.add_part(Ranges::count(rows, edges)?);
-                    } else {
-                        self.add_rows_of_segment(&rows, &edges.rows, conditions, &mut tally)?;
-                    }
-                }
-                tally.end(File::Segment(segment));
-                Ok(())
-            })?;
-            tally.points()
+            Ok(series)
         })
     }
 
-    fn add_rows_of_log<'i>(
-        &self,
-        log: &'i LogView,
-        posting: Posting<'_>,
+    fn points<'i>(
+        &'i self,
+        segments: &[&'i Segment],
+        site: SiteId,
+        term: Term<'_>,
         span: Span,
         buckets: &Buckets,
-        conditions: &[Condition],
-        tally: &mut Tally<'i>,
-    ) -> Result<(), Error> {
-        let selected = if conditions.is_empty() { None } else { Some(self.matching(log, posting, span, conditions)?) };
-        let mut finder = buckets.finder();
-        posting.rows(span).filter(|row| selected.as_ref().is_none_or(|selected| selected.contains(row.ordinal))).for_each(|row| {
-            if let Some(bucket) = finder.find(row.time) {
-                tally.add(bucket as u32, row.session);
+        filter: &Filter<'i, '_>,
+    ) -> Result<Vec<Point>, Error> {
+        let mut tally = Tally::new(buckets.len());
+        for log in self.logs() {
+            self.go_on()?;
+            let Some(posting) = log.posting(site, term) else { continue };
+            add_rows_of_log(log, posting, span, buckets, filter, &mut tally)?;
+        }
+        self.for_each(segments, |segment| {
+            for rows in TermRows::find(segment, site, term)? {
+                let edges = rows.edges(buckets, span)?;
+                if filter.is_empty() {
+                    tally.add_part(Ranges::count(rows, edges)?);
+                } else {
+                    self.add_rows_of_segment(&rows, &edges.rows, filter, &mut tally)?;
+                }
             }
-        });
-        tally.end(File::Log(&log.index));
-        Ok(())
+            tally.end(File::Segment(segment));
+            Ok(())
+        })?;
+        tally.points()
     }
 
-    /// Adds the rows that meet all conditions; bucket `n` has the rows from `edges[n]` to `edges[n + 1]`.
-    fn add_rows_of_segment(
+    /// Adds the rows that count; bucket `n` has the rows from `edges[n]` to `edges[n + 1]`.
+    fn add_rows_of_segment<'i>(
         &self,
-        rows: &TermRows<'_>,
+        rows: &TermRows<'i>,
         edges: &[u32],
-        conditions: &[Condition],
+        filter: &Filter<'i, '_>,
         tally: &mut Tally<'_>,
     ) -> Result<(), Error> {
         let (Some(start), Some(end)) = (edges.first(), edges.last()) else { return Ok(()) };
-        let mut filter = Filter::new(rows.segment, &rows.run, conditions)?;
-        let (mut sessions, mut selected) = (Vec::new(), Vec::new());
+        let mut filter = filter.of_run(rows.segment, &rows.run)?;
+        let mut selected = Vec::new();
         let mut bucket = 0;
         for block in blocks(*start..*end) {
             self.go_on()?;
-            let met = filter.read(block.clone())?;
-            sessions.clear();
-            rows.segment.session_codes(block.clone(), &mut sessions)?;
-            rows.select(block.clone(), met, &mut selected);
+            let read = filter.read(block.clone())?;
+            rows.select(block.clone(), read.counts, &mut selected);
             for row in &selected {
                 while edges[bucket + 1] <= *row {
                     bucket += 1;
                 }
-                tally.add(bucket as u32, sessions[(row - block.start) as usize]);
+                tally.add(bucket as u32, read.sessions[(row - block.start) as usize]);
             }
         }
         Ok(())
     }
+}
+
+fn add_rows_of_log<'i>(
+    log: &'i LogView,
+    posting: Posting<'_>,
+    span: Span,
+    buckets: &Buckets,
+    filter: &Filter<'i, '_>,
+    tally: &mut Tally<'i>,
+) -> Result<(), Error> {
+    let mut of_log = (!filter.is_empty()).then(|| filter.of_log(log));
+    let mut finder = buckets.finder();
+    for row in posting.rows(span) {
+        let counts = of_log.as_mut().map_or(Ok(true), |filter| filter.counts(&row))?;
+        if let Some(bucket) = finder.find(row.time).filter(|_| counts) {
+            tally.add(bucket as u32, row.session);
+        }
+    }
+    tally.end(File::Log(&log.index));
+    Ok(())
 }

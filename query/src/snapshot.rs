@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use format::{Kind, Record, Segment, SiteId};
-use roaring::RoaringBitmap;
 
 use crate::active::ActiveIndex;
 use crate::answer::{self, Answer};
-use crate::bucket::Span;
-use crate::condition::{self, Condition};
 use crate::error::Error;
 use crate::posting::Posting;
 
@@ -92,24 +89,6 @@ impl Snapshot {
     pub(crate) fn go_on(&self) -> Result<(), Error> {
         if (self.is_stopped)() { Err(Error::Stopped) } else { Ok(()) }
     }
-
-    /// The ordinals of the rows of `posting` in `span` that meet all of `conditions`. Reads the record of each row in `span`.
-    pub(crate) fn matching(
-        &self,
-        log: &LogView,
-        posting: Posting<'_>,
-        span: Span,
-        conditions: &[Condition],
-    ) -> Result<RoaringBitmap, Error> {
-        let mut matching = RoaringBitmap::new();
-        let mut records = RecordReader::new(self, log);
-        for ordinal in posting.ordinals(span) {
-            if records.read(ordinal, |record| condition::all_met(conditions, record))? {
-                matching.insert(ordinal);
-            }
-        }
-        Ok(matching)
-    }
 }
 
 impl LogView {
@@ -123,9 +102,9 @@ impl LogView {
         chain.map(|chain| Posting::new(chain, self.rows))
     }
 
-    /// The names of the site's events and the rows of each, in no order.
-    pub(crate) fn event_names(&self, site: SiteId) -> impl Iterator<Item = (&str, Posting<'_>)> {
-        self.index.event_names(site).map(|(name, chain)| (name, Posting::new(chain, self.rows)))
+    /// The names of a kind on the site and the rows of each, in no order.
+    pub(crate) fn names(&self, site: SiteId, kind: Kind) -> impl Iterator<Item = (&str, Posting<'_>)> {
+        self.index.names(site, kind).map(|(name, chain)| (name, Posting::new(chain, self.rows)))
     }
 }
 

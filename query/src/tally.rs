@@ -58,7 +58,17 @@ pub(crate) enum File<'i> {
 }
 
 impl File<'_> {
-    fn session_id(self, code: u32) -> Result<u128, Error> {
+    /// Whether both are the same file.
+    pub(crate) fn is(self, other: File<'_>) -> bool {
+        match (self, other) {
+            (File::Log(one), File::Log(other)) => std::ptr::eq(one, other),
+            (File::Segment(one), File::Segment(other)) => std::ptr::eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// The id behind a session code of the file.
+    pub(crate) fn session_id(self, code: u32) -> Result<u128, Error> {
         match self {
             File::Log(index) => Ok(index.session_id(code)),
             File::Segment(segment) => match segment.session_id(code) {

@@ -133,7 +133,7 @@ pub(super) async fn event_names(call: Call<'_>, site: Arc<Site>) -> Result<Answe
     let parameters = Parameters::parse(call.query);
     refuse_filters(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let names = ask(&call, move |snapshot, _| Ok(snapshot.names(site.id, span)?)).await?;
+    let names = ask(&call, move |snapshot, _| Ok(snapshot.names(site.id, span, &[])?)).await?;
     let names: Vec<&str> = names.iter().map(|count| count.name.as_str()).collect();
     Ok(with_losses(&call, respond::json(StatusCode::OK, &names)))
 }
@@ -144,7 +144,7 @@ pub(super) async fn property_keys(call: Call<'_>, site: Arc<Site>) -> Result<Ans
     refuse_filters(&parameters)?;
     let name = event_name(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let keys = ask(&call, move |snapshot, _| Ok(snapshot.property_keys(site.id, &name, span)?)).await?;
+    let keys = ask(&call, move |snapshot, _| Ok(snapshot.property_keys(site.id, &name, span, &[])?)).await?;
     Ok(with_losses(&call, respond::json(StatusCode::OK, &keys)))
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn breakdown(call: Call<'_>, site: Arc<Site>) -> Result<Answer,
         Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(Error::Invalid("Invalid limit"))?,
     };
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let rows = ask(&call, move |snapshot, _| Ok(snapshot.breakdown(site.id, &name, &key, span, limit)?)).await?;
+    let rows = ask(&call, move |snapshot, _| Ok(snapshot.breakdown(site.id, &name, &key, span, &[], limit)?)).await?;
     let rows: Vec<BreakdownRow<'_>> =
         rows.iter().map(|row| BreakdownRow { name: &row.name, value: row.sessions, total: row.total }).collect();
     Ok(with_losses(&call, respond::json(StatusCode::OK, &rows)))

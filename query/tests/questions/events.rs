@@ -24,11 +24,35 @@ pub(crate) struct Event {
     pub(crate) session: Option<u8>,
     pub(crate) event_id: Option<String>,
     pub(crate) properties: Vec<(&'static str, &'static str, Option<&'static str>)>,
+    pub(crate) visit: Visit,
+}
+
+/// What an event says of its session, beside the path.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Visit {
+    pub(crate) host: Option<&'static str>,
+    pub(crate) referrer: Option<&'static str>,
+    pub(crate) user_agent: Option<&'static str>,
+    pub(crate) language: Option<&'static str>,
+    pub(crate) width: Option<u32>,
+    pub(crate) utm_source: Option<&'static str>,
+    pub(crate) qr: Option<u8>,
+    pub(crate) country: Option<[u8; 2]>,
 }
 
 impl Event {
     pub(crate) fn new(name: &str, session: Option<u8>, time: i64) -> Event {
-        Event { site: 1, kind: Kind::Event, name: name.to_owned(), path: None, time, session, event_id: None, properties: Vec::new() }
+        Event {
+            site: 1,
+            kind: Kind::Event,
+            name: name.to_owned(),
+            path: None,
+            time,
+            session,
+            event_id: None,
+            properties: Vec::new(),
+            visit: Visit::default(),
+        }
     }
 
     pub(crate) fn properties_text(&self) -> String {
@@ -150,6 +174,14 @@ pub(crate) fn record<'a>(event: &'a Event, properties: &'a str) -> Record<'a> {
         path: event.path.as_deref(),
         session: event.session.map(|session| SessionId::new([session; 16])),
         event_id: event.event_id.as_deref(),
+        host: event.visit.host,
+        referrer: event.visit.referrer,
+        user_agent: event.visit.user_agent,
+        language: event.visit.language,
+        viewport_width: event.visit.width,
+        utm_source: event.visit.utm_source,
+        qr: event.visit.qr.map(|qr| [qr; 16]),
+        country: event.visit.country,
         properties,
         ..Record::new(event.kind, Source::Server, site(event.site), instant(event.time), UnixMicros::EPOCH)
     }

@@ -48,10 +48,10 @@ fn names_keys_and_breakdown_are_those_of_the_contract() {
         with("signup", 0xc, &[("plan", "\"team\"", None), ("seats", "5", None)]),
         with("download", 0xa, &[("file", "{\"ext\":\"pdf\"}", None)]),
     ]);
-    let names: Vec<String> = snapshot.names(site(1), ALL).unwrap().value.into_iter().map(|name| name.name).collect();
+    let names: Vec<String> = snapshot.names(site(1), ALL, &[]).unwrap().value.into_iter().map(|name| name.name).collect();
     assert_eq!(names, ["download", "signup"]);
-    assert_eq!(snapshot.property_keys(site(1), "signup", ALL).unwrap().value, ["plan", "seats"]);
-    let breakdown = |name, key| snapshot.breakdown(site(1), name, &PropertyKey::parse(key).unwrap(), ALL, 20).unwrap().value;
+    assert_eq!(snapshot.property_keys(site(1), "signup", ALL, &[]).unwrap().value, ["plan", "seats"]);
+    let breakdown = |name, key| snapshot.breakdown(site(1), name, &PropertyKey::parse(key).unwrap(), ALL, &[], 20).unwrap().value;
     let row = |name: &str, sessions, total| BreakdownRow { name: name.to_owned(), sessions, total };
     assert_eq!(breakdown("signup", "plan"), [row("pro", 2, 3), row("team", 1, 1)]);
     assert_eq!(breakdown("signup", "seats"), [row("5", 1, 1)]);
@@ -86,8 +86,8 @@ fn a_record_that_does_not_verify_is_an_error_only_for_questions_that_read_it() {
     let condition = [Condition::Property { key: key.clone(), value: "pro".to_owned() }];
     let ask = |span| {
         let series = snapshot.series(site(1), Term::Event("signup"), span, &hours(2), &condition).map(|points| totals(&points.value));
-        let rows = snapshot.breakdown(site(1), "signup", &key, span, 20).map(|rows| rows.value.len());
-        (series, rows, snapshot.property_keys(site(1), "signup", span).map(|keys| keys.value))
+        let rows = snapshot.breakdown(site(1), "signup", &key, span, &[], 20).map(|rows| rows.value.len());
+        (series, rows, snapshot.property_keys(site(1), "signup", span, &[]).map(|keys| keys.value))
     };
     let (series, rows, keys) = ask(Span::until(instant(0), instant(HOUR)));
     assert_eq!((series.unwrap(), rows.unwrap(), keys.unwrap()), (vec![1, 0], 1, vec!["plan".to_owned()]));
@@ -103,7 +103,7 @@ fn properties_that_are_no_object_are_named_with_their_place() {
     let mut log = Log::new(9, 1);
     let offsets = log.append(&[Event { properties: vec![("plan", "pro", None)], ..Event::new("signup", Some(1), 0) }]);
     log.publish();
-    let error = Snapshot::new(&[Arc::clone(&log.index)], &[]).property_keys(site(1), "signup", ALL).unwrap_err();
+    let error = Snapshot::new(&[Arc::clone(&log.index)], &[]).property_keys(site(1), "signup", ALL, &[]).unwrap_err();
     let expected = format!("properties of the record at byte {} of log 0000000000000009 are no JSON object", offsets[0]);
     assert_eq!(error.to_string(), expected);
 }
@@ -130,9 +130,9 @@ fn a_stopped_question_ends_within_a_thousand_records() {
         move || looks.fetch_add(1, Ordering::Relaxed) == 2
     };
     let ask = || snapshot_of(&events).stopped_when(is_third(&looks));
-    assert!(matches!(ask().breakdown(site(1), "signup", &key, ALL, 20), Err(Error::Stopped)));
+    assert!(matches!(ask().breakdown(site(1), "signup", &key, ALL, &[], 20), Err(Error::Stopped)));
     looks.store(0, Ordering::Relaxed);
-    assert!(matches!(ask().property_keys(site(1), "signup", ALL), Err(Error::Stopped)));
+    assert!(matches!(ask().property_keys(site(1), "signup", ALL, &[]), Err(Error::Stopped)));
     looks.store(0, Ordering::Relaxed);
     assert!(matches!(ask().series(site(1), Term::Event("signup"), ALL, &hours(1), &condition), Err(Error::Stopped)));
     looks.store(2, Ordering::Relaxed);

@@ -2,10 +2,12 @@
 
 use format::{Kind, Segment, Sequence};
 use proptest::prelude::*;
-use query::{Answer, Buckets, ColumnRule, Condition, Error, PropertyKey, SegmentRows, Snapshot, Span, Term, Unit, Zone};
+use query::{
+    Answer, Buckets, ColumnRule, Condition, Counted, Dimension, Error, PropertyKey, SegmentRows, Snapshot, Span, Term, Unit, Zone,
+};
 
-use crate::events::{Event, HOUR, Log, instant, record, site};
-use crate::model::Model;
+use crate::events::{Event, HOUR, Log, Visit, instant, record, site};
+use crate::model::{Filter, Model};
 
 /// JSON of a value and the contract's text of it.
 const VALUES: [(&str, Option<&str>); 8] = [
@@ -33,6 +35,70 @@ const EVENT_IDS: [&str; 8] = [
     "abcdefghijkl-_",
 ];
 
+/// Dimensions and values that sessions are asked for.
+const SESSIONS: [(&str, &str); 22] = [
+    ("path", "/"),
+    ("path", ""),
+    ("path", "/nowhere"),
+    ("hostname", "shop.example"),
+    ("hostname", "www.shop.example"),
+    ("hostname", "(Unknown Host)"),
+    ("referrer", "https://www.a.example/x"),
+    ("referrer", "(Direct)"),
+    ("referrer_host", "a.example"),
+    ("referrer_host", "(Direct)"),
+    ("device", "mobile"),
+    ("device", "Tablet"),
+    ("device", "Desktop"),
+    ("country", "de"),
+    ("country", "(Unknown)"),
+    ("browser", "Firefox"),
+    ("browser", "(Unknown)"),
+    ("language", "de-AT"),
+    ("language", "(Unknown)"),
+    ("utm_source", "news"),
+    ("utm_source", "(Unspecified)"),
+    ("qr_code_id", "07070707-0707-0707-0707-070707070707"),
+];
+
+fn visit() -> impl Strategy<Value = Visit> {
+    fn one<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> impl Strategy<Value = Option<T>> {
+        prop::option::weighted(0.3, prop::sample::select(values))
+    }
+    let texts = (
+        one(vec!["shop.example", "www.shop.example", "other.example"]),
+        one(vec!["https://www.a.example/x", "https://A.example", "about:blank", ""]),
+        one(vec!["Mozilla/5.0 Firefox/1.0", "curl/8"]),
+        one(vec!["de-AT", "de", ""]),
+        one(vec!["news", "News", "(Unspecified)x", ""]),
+    );
+    (texts, one(vec![575u32, 576, 991, 992]), one(vec![7u8, 8]), one(vec![*b"DE", *b"AT"])).prop_map(
+        |((host, referrer, user_agent, language, utm_source), width, qr, country)| Visit {
+            host,
+            referrer,
+            user_agent,
+            language,
+            width,
+            utm_source,
+            qr,
+            country,
+        },
+    )
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let property = (prop::sample::select(&KEYS[..]), prop::sample::select(vec!["pro", "5", "true", "", "{\"b\":[1.5]}", "null"]));
+    let session = prop::collection::vec(prop::sample::select(&SESSIONS[..]), 0..3);
+    (prop::collection::vec(property, 0..2), session).prop_map(|(properties, session)| Filter { properties, session })
+}
+
+fn conditions(filter: &Filter) -> Vec<Condition> {
+    let property = |(key, value): &(&str, &str)| Condition::Property { key: PropertyKey::parse(key).unwrap(), value: (*value).to_owned() };
+    let session =
+        |(name, value): &(&str, &str)| Condition::Session { dimension: Dimension::parse(name).unwrap(), value: (*value).to_owned() };
+    filter.properties.iter().map(property).chain(filter.session.iter().map(session)).collect()
+}
+
 fn property() -> impl Strategy<Value = (&'static str, &'static str, Option<&'static str>)> {
     (prop::sample::select(&KEYS[..]), prop::sample::select(&VALUES[..])).prop_map(|(key, (json, text))| (key, json, text))
 }
@@ -52,8 +118,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     let path = prop::option::of(prop::sample::select(&PATHS[..]).prop_map(str::to_owned));
     let id = prop::option::of(prop::sample::select(&EVENT_IDS[..]).prop_map(str::to_owned));
     let session = prop::option::weighted(0.8, 0u8..12);
-    (1u8..3, kind, name, path, time(), session, id, prop::collection::vec(property(), 0..3)).prop_map(
-        |(site, kind, name, path, time, session, event_id, properties)| Event {
+    (1u8..3, kind, name, path, time(), session, id, prop::collection::vec(property(), 0..3), visit()).prop_map(
+        |(site, kind, name, path, time, session, event_id, properties, visit)| Event {
             site,
             kind,
             name,
@@ -62,6 +128,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             session,
             event_id,
             properties,
+            visit,
         },
     )
 }
@@ -74,19 +141,19 @@ pub(crate) struct Question {
     text: &'static str,
     span: (i64, i64),
     unit: Unit,
-    conditions: Vec<(&'static str, &'static str)>,
+    filter: Filter,
+    /// Of another series that is asked for at the same time.
+    other: Filter,
     key: &'static str,
     limit: usize,
 }
 
 pub(crate) fn question() -> impl Strategy<Value = Question> {
     let text = prop::sample::select(vec!["signup", "sign", "", "/", "/a", "nothing"]);
-    let condition = (prop::sample::select(&KEYS[..]), prop::sample::select(vec!["pro", "5", "true", "", "{\"b\":[1.5]}", "null"]));
-    let conditions = prop::collection::vec(condition, 0..2);
     let unit = prop::sample::select(vec![Unit::Hour, Unit::Day]);
     let ends = (time(), time()).prop_map(|(one, other)| (one.min(other), one.max(other)));
-    (1u8..4, 0u8..3, text, ends, unit, conditions, prop::sample::select(&KEYS[..]), 0usize..6).prop_map(
-        |(site, kind, text, span, unit, conditions, key, limit)| Question { site, kind, text, span, unit, conditions, key, limit },
+    (1u8..4, 0u8..3, text, ends, unit, filter(), filter(), prop::sample::select(&KEYS[..]), 0usize..6).prop_map(
+        |(site, kind, text, span, unit, filter, other, key, limit)| Question { site, kind, text, span, unit, filter, other, key, limit },
     )
 }
 
@@ -98,23 +165,24 @@ fn whole<T>(answer: Result<Answer<T>, Error>) -> T {
 }
 
 pub(crate) fn ask(snapshot: &Snapshot, model: &Model, question: &Question) -> Result<(), TestCaseError> {
-    let Question { site: on, kind, text, span: (from, end), unit, ref conditions, key, limit } = *question;
+    let Question { site: on, kind, text, span: (from, end), unit, ref filter, ref other, key, limit } = *question;
     let span = Span::until(instant(from), instant(end));
     let term = match kind {
         0 => Term::Event(text),
         1 => Term::Path(text),
         _ => Term::Pageviews,
     };
-    let key_path = |key: &str| PropertyKey::parse(key).unwrap();
-    let asked: Vec<Condition> =
-        conditions.iter().map(|(key, value)| Condition::Property { key: key_path(key), value: (*value).to_owned() }).collect();
     let buckets = Buckets::cut(instant(from), instant(end), unit, &Zone::utc()).unwrap();
     let unit = if unit == Unit::Hour { HOUR } else { 24 * HOUR };
-    prop_assert_eq!(whole(snapshot.series(site(on), term, span, &buckets, &asked)), model.series(on, term, (from, end), unit, conditions));
-    prop_assert_eq!(whole(snapshot.names(site(on), span)), model.names(on, (from, end)));
-    prop_assert_eq!(whole(snapshot.property_keys(site(on), text, span)), model.property_keys(on, text, (from, end)));
-    let breakdown = whole(snapshot.breakdown(site(on), text, &key_path(key), span, limit));
-    prop_assert_eq!(breakdown, model.breakdown(on, text, key, (from, end), limit));
+    let (asked, asked_other) = (conditions(filter), conditions(other));
+    let counted = [&asked, &asked_other, &asked].map(|conditions| Counted { term, conditions });
+    let series = whole(snapshot.series_of(site(on), &counted, span, &buckets));
+    let of = |filter| model.series(on, term, (from, end), unit, filter);
+    prop_assert_eq!(series, [filter, other, filter].map(of));
+    prop_assert_eq!(whole(snapshot.names(site(on), span, &asked)), model.names(on, (from, end), filter));
+    prop_assert_eq!(whole(snapshot.property_keys(site(on), text, span, &asked)), model.property_keys(on, text, (from, end), filter));
+    let breakdown = whole(snapshot.breakdown(site(on), text, &PropertyKey::parse(key).unwrap(), span, &asked, limit));
+    prop_assert_eq!(breakdown, model.breakdown(on, (text, key), (from, end), filter, limit));
     Ok(())
 }
 

@@ -75,11 +75,11 @@ pub(crate) const QUESTIONS: [Question; 10] = [
     }),
     other("breakdown", 1.0, |snapshot| {
         let key = PropertyKey::parse("payment").expect("a key");
-        let rows = whole(snapshot.breakdown(SITE, "purchase", &key, span(YEAR), 1000).expect("an answer"));
+        let rows = whole(snapshot.breakdown(SITE, "purchase", &key, span(YEAR), &[], 1000).expect("an answer"));
         Asked::Rows(rows.into_iter().map(|row| (row.name, row.sessions)).collect())
     }),
     other("names", 0.1, |snapshot| {
-        let names = whole(snapshot.names(SITE, span(YEAR)).expect("an answer"));
+        let names = whole(snapshot.names(SITE, span(YEAR), &[]).expect("an answer"));
         let pageviews = ("pageview".to_owned(), in_year(snapshot, Term::Pageviews).total);
         Asked::Rows(names.into_iter().map(|name| (name.name, name.count)).chain([pageviews]).collect())
     }),

@@ -1,0 +1,63 @@
+//! Sets of session codes, which are dense and grow along a file.
+
+/// A set of small numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub(crate) fn insert(&mut self, number: u32) {
+        let word = number as usize / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (number % 64);
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// Leaves what is in `other` as well.
+    pub(crate) fn intersect(&mut self, other: &Bits) {
+        self.0.truncate(other.0.len());
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+    }
+
+    /// The numbers, growing.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        (0u32..).zip(&self.0).flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros())?;
+                left &= left - 1;
+                Some(at * 64 + bit)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(one in prop::collection::btree_set(0u32..300, 0..40), other in prop::collection::btree_set(0u32..300, 0..40)) {
+            let of = |numbers: &BTreeSet<u32>| {
+                let mut bits = Bits::default();
+                numbers.iter().rev().for_each(|number| bits.insert(*number));
+                bits
+            };
+            let mut both = of(&one);
+            prop_assert!(both.iter().eq(one.iter().copied()));
+            both.intersect(&of(&other));
+            prop_assert!(both.iter().eq(one.intersection(&other).copied()));
+            prop_assert!((0..400).all(|number| both.contains(number) == (one.contains(&number) && other.contains(&number))));
+        }
+    }
+}
