@@ -1,7 +1,7 @@
 //! Sites and goals as a client asks for them, checked before anything is changed.
 
 use super::domain::{self, DomainError};
-use super::records::GoalKind;
+use super::records::{GoalKind, Where};
 
 /// The most host names of a site beside its domain.
 pub(crate) const MAX_HOSTNAMES: usize = 100;
@@ -73,10 +73,45 @@ pub(crate) fn time_zone(name: &str) -> Result<String, SiteError> {
     query::Zone::parse(name).map(|zone| zone.name().to_owned()).map_err(|_| SiteError::TimeZone)
 }
 
-/// A goal's name, kind or value is missing, unknown or too long. The message is that of the wire contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid goal data")]
-pub(crate) struct InvalidGoal;
+/// The most properties that a goal's rows have to have.
+pub(crate) const MAX_CONDITIONS: usize = 8;
+
+/// The longest path to a property in a goal, in bytes.
+pub(crate) const MAX_CONDITION_KEY_BYTES: usize = 256;
+
+/// The longest value that a property may have to have, in bytes.
+pub(crate) const MAX_CONDITION_VALUE_BYTES: usize = 1024;
+
+/// Why a goal cannot be as a client asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GoalError {
+    /// The name, kind or value is missing, unknown or too long.
+    Data,
+    /// More conditions than [`MAX_CONDITIONS`].
+    TooManyConditions,
+    /// A condition's key is no path to a property.
+    ConditionKey,
+    /// A condition's key is longer than [`MAX_CONDITION_KEY_BYTES`].
+    LongConditionKey,
+    /// A condition's value is longer than [`MAX_CONDITION_VALUE_BYTES`].
+    LongConditionValue,
+}
+
+impl GoalError {
+    /// What a client is told; of the first, in the words of the wire contract.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            GoalError::Data => "Invalid goal data",
+            GoalError::TooManyConditions => "where must have at most 8 conditions",
+            GoalError::ConditionKey => "Invalid key in where",
+            GoalError::LongConditionKey => "key in where must be at most 256 bytes",
+            GoalError::LongConditionValue => "value in where must be at most 1024 bytes",
+        }
+    }
+}
+
+const _: () =
+    assert!(MAX_CONDITIONS == 8 && MAX_CONDITION_KEY_BYTES == 256 && MAX_CONDITION_VALUE_BYTES == 1024, "the sentences name them");
 
 /// A goal as a client asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,23 +119,44 @@ pub(crate) struct GoalDraft {
     pub(super) name: String,
     pub(super) kind: GoalKind,
     pub(super) value: String,
+    pub(super) conditions: Vec<Where>,
 }
 
 impl GoalDraft {
-    /// Checks the three parts. The name is trimmed; the value is not, because it is compared byte by byte.
+    /// Checks the parts. The name is trimmed; the value is not, because it is compared byte by byte.
     ///
     /// # Errors
     ///
-    /// [`InvalidGoal`] for a blank name or value, one above its limit, or a kind that is neither `event` nor `path`.
-    pub(crate) fn new(name: &str, kind: &str, value: &str) -> Result<GoalDraft, InvalidGoal> {
+    /// [`GoalError::Data`] for a blank name or value, one above its limit, or a kind that is neither `event` nor `path`; then the first
+    /// that applies to `conditions`.
+    pub(crate) fn new(name: &str, kind: &str, value: &str, conditions: Vec<Where>) -> Result<GoalDraft, GoalError> {
         let kind = match kind {
             "event" => GoalKind::Event,
             "path" => GoalKind::Path,
-            _ => return Err(InvalidGoal),
+            _ => return Err(GoalError::Data),
         };
         let name = name.trim();
         let fits = !name.is_empty() && name.len() <= MAX_GOAL_NAME_BYTES && !value.trim().is_empty() && value.len() <= MAX_GOAL_VALUE_BYTES;
-        fits.then(|| GoalDraft { name: name.to_owned(), kind, value: value.to_owned() }).ok_or(InvalidGoal)
+        if !fits {
+            return Err(GoalError::Data);
+        }
+        if conditions.len() > MAX_CONDITIONS {
+            return Err(GoalError::TooManyConditions);
+        }
+        conditions.iter().try_for_each(check_condition)?;
+        Ok(GoalDraft { name: name.to_owned(), kind, value: value.to_owned(), conditions })
+    }
+}
+
+fn check_condition(condition: &Where) -> Result<(), GoalError> {
+    if condition.key.len() > MAX_CONDITION_KEY_BYTES {
+        Err(GoalError::LongConditionKey)
+    } else if query::PropertyKey::parse(&condition.key).is_err() {
+        Err(GoalError::ConditionKey)
+    } else if condition.value.len() > MAX_CONDITION_VALUE_BYTES {
+        Err(GoalError::LongConditionValue)
+    } else {
+        Ok(())
     }
 }
 
@@ -120,8 +176,8 @@ mod tests {
 
     #[test]
     fn a_goal_needs_a_name_a_kind_and_a_value() {
-        assert!(GoalDraft::new(" Sign-up ", "event", "signup").unwrap().name == "Sign-up");
-        assert!(GoalDraft::new("x", "path", " /a").unwrap().value == " /a");
+        assert!(GoalDraft::new(" Sign-up ", "event", "signup", Vec::new()).unwrap().name == "Sign-up");
+        assert!(GoalDraft::new("x", "path", " /a", Vec::new()).unwrap().value == " /a");
         let long_name = "n".repeat(MAX_GOAL_NAME_BYTES + 1);
         let long_value = "v".repeat(MAX_GOAL_VALUE_BYTES + 1);
         for (name, kind, value) in [
@@ -133,7 +189,21 @@ mod tests {
             (&long_name, "event", "y"),
             ("x", "path", &long_value),
         ] {
-            assert_eq!(GoalDraft::new(name, kind, value), Err(InvalidGoal), "{name} {kind} {value}");
+            assert_eq!(GoalDraft::new(name, kind, value, Vec::new()), Err(GoalError::Data), "{name} {kind} {value}");
         }
+    }
+
+    #[test]
+    fn the_conditions_of_a_goal_have_limits_that_are_named() {
+        let condition = |key: &str, value: &str| Where { key: key.to_owned(), value: value.to_owned() };
+        let draft = |conditions| GoalDraft::new("x", "event", "y", conditions).map(|draft| draft.conditions.len());
+        let long_key = "k".repeat(MAX_CONDITION_KEY_BYTES + 1);
+        let long_value = "v".repeat(MAX_CONDITION_VALUE_BYTES + 1);
+        assert_eq!(draft(vec![condition("a.b[0]", ""); MAX_CONDITIONS]), Ok(MAX_CONDITIONS));
+        assert_eq!(draft(vec![condition("a", ""); MAX_CONDITIONS + 1]), Err(GoalError::TooManyConditions));
+        assert_eq!(draft(vec![condition("a", "b"), condition("", "b")]), Err(GoalError::ConditionKey));
+        assert_eq!(draft(vec![condition(&long_key, "b")]), Err(GoalError::LongConditionKey));
+        assert_eq!(draft(vec![condition(&long_key[1..], &long_value[1..])]), Ok(1));
+        assert_eq!(draft(vec![condition("a", &long_value)]), Err(GoalError::LongConditionValue));
     }
 }

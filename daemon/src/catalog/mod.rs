@@ -246,7 +246,8 @@ impl Catalog {
             Some(id) => unused(&contents, id)?,
             None => Uuid::new_v4(),
         };
-        let goal = Goal { id, site_id, name: draft.name, kind: draft.kind, value: draft.value, created_at: by.at };
+        let GoalDraft { name, kind, value, conditions } = draft;
+        let goal = Goal { id, site_id, name, kind, value, conditions, created_at: by.at };
         self.commit(&mut writer, Change::GoalSet { goal: goal.clone() }, by)?;
         Ok(goal)
     }
@@ -260,7 +261,8 @@ impl Catalog {
         let mut writer = self.writer()?;
         let contents = self.contents();
         let former = contents.goal(site_id, id).ok_or(Refusal::UnknownGoal)?;
-        let goal = Goal { name: draft.name, kind: draft.kind, value: draft.value, ..Goal::clone(former) };
+        let GoalDraft { name, kind, value, conditions } = draft;
+        let goal = Goal { name, kind, value, conditions, ..Goal::clone(former) };
         if goal != **former {
             self.commit(&mut writer, Change::GoalSet { goal: goal.clone() }, by)?;
         }

@@ -39,6 +39,15 @@ pub(crate) enum GoalKind {
     Path,
 }
 
+/// A property that a row has to have to count for a goal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Where {
+    /// Where the property is, as [`query::PropertyKey::parse`] reads it.
+    pub(crate) key: String,
+    /// The text of its value.
+    pub(crate) value: String,
+}
+
 /// A goal: a question asked of the index, which counts the past as well as the future.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Goal {
@@ -55,6 +64,9 @@ pub(crate) struct Goal {
     pub(crate) kind: GoalKind,
     /// Compared with the event's name or path byte by byte.
     pub(crate) value: String,
+    /// What a row has to have besides, all of it.
+    #[serde(rename = "where", default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) conditions: Vec<Where>,
     /// When it was created.
     #[serde(with = "instant_text")]
     pub(crate) created_at: UnixMicros,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use proptest::prelude::*;
 
+use super::records::Where;
 use super::*;
 use crate::instant;
 
@@ -48,7 +49,8 @@ fn site(catalog: &Catalog, domain: &str) -> Result<Arc<Site>, Refusal> {
 }
 
 fn draft(name: &str, value: &str) -> GoalDraft {
-    GoalDraft::new(name, "event", value).unwrap()
+    let conditions = vec![Where { key: "plan".to_owned(), value: value.to_owned() }; value.len() % 2];
+    GoalDraft::new(name, "event", value, conditions).unwrap()
 }
 
 /// What a catalog is asked to do. Sites and goals are chosen by their place in the model, hosts from a pool of six.

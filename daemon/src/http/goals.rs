@@ -59,7 +59,7 @@ impl GoalBody<'_> {
         let body: GoalBody<'_> = json::first_value(&text).map_err(|_| BAD_BODY)?;
         let id = Text::of(&body.id).map(Uuid::try_parse).transpose().map_err(|_| BAD_BODY)?;
         let [name, kind, value] = [&body.name, &body.kind, &body.value].map(|field| Text::of(field).unwrap_or_default());
-        let draft = GoalDraft::new(name, kind, value).map_err(|_| Error::Invalid("Invalid goal data"))?;
+        let draft = GoalDraft::new(name, kind, value, Vec::new()).map_err(|error| Error::Invalid(error.sentence()))?;
         Ok((id.filter(|id| !id.is_nil()), draft))
     }
 }
