@@ -5,15 +5,27 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use format::{ByteOffset, Damage, Segment};
+use format::{ByteOffset, Damage, Segment, UnixMicros};
 use query::{ActiveIndex, Missing, Snapshot};
 
 use crate::appender::Exchange;
 use crate::question::{Overrun, Pool, Stop};
 
-/// A range of a file that is lost. Its text is that of the header `Hitkeep-Incomplete`: file, first byte, and the byte behind.
+/// A range of a file that is lost. Its text names file, first byte, and the byte behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lost(Damage);
+
+impl Lost {
+    /// The file, relative to the data directory.
+    pub(crate) fn file(&self) -> &str {
+        &self.0.file
+    }
+
+    /// Between which instants events are missing, as far as that is known.
+    pub(crate) fn times(&self) -> (Option<UnixMicros>, Option<UnixMicros>) {
+        self.0.times
+    }
+}
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

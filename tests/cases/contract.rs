@@ -278,6 +278,141 @@ fn e8_a_goal_series_by_goal_has_the_same_points() {
     assert_eq!(by_goal, serde_json::json!([{ "goal_id": goal, "name": "Sign-up", "points": summed }]));
 }
 
+/// Not in the recording.
+#[test]
+fn e8_a_goal_series_is_compared_when_both_ends_are_given() {
+    let (daemon, site) = signups_of_a_morning();
+    daemon.create_goal(&site, "Sign-up", "signup");
+    let early = "from=2026-03-01T00:00:00Z&to=2026-03-01T01:00:00Z";
+    let late = "from=2026-03-01T02:00:00Z&to=2026-03-01T03:00:00Z";
+    let compare = "compare_from=2026-03-01T02:00:00Z&compare_to=2026-03-01T03:00:00Z";
+    for report in ["goals/timeseries?", "goals/timeseries?group_by=goal&", "events/timeseries?event_name=signup&"] {
+        let read = |query: &str| daemon.read(&format!("/api/sites/{site}/{report}{query}"));
+        let expected = serde_json::json!({ "current": read(early), "comparison": read(late) });
+        assert_eq!(read(&format!("{early}&{compare}")), expected, "{report}");
+        for (query, message) in [
+            ("compare_from=2026-03-01T02:00:00Z", "compare_to is required with compare_from"),
+            ("compare_to=2026-03-01T02:00:00Z", "compare_from is required with compare_to"),
+            ("compare_from=x&compare_to=2026-03-01T02:00:00Z", "Invalid compare_from"),
+            ("compare_from=2026-03-01T02:00:00Z&compare_to=x", "Invalid compare_to"),
+        ] {
+            assert_refused(&daemon.as_owner("GET", &format!("/api/sites/{site}/{report}{early}&{query}"), None), 400, message);
+        }
+    }
+}
+
+/// Session a came from a newsletter on a phone, b directly on a desktop; c was never on a page.
+fn visits_and_signups() -> (Daemon, String) {
+    let (daemon, site) = shop();
+    let pageview = |session: &str, url: &str, width: u32| {
+        let view = Event::new("").without("name").with("session_id", session).with("url", url).with("viewport_width", width);
+        assert_stored(&daemon.as_owner("POST", "/api/ingest/server/pageview", Some(&view.text())));
+    };
+    pageview(SESSION_A, "https://shop.example/?utm_source=news", 400);
+    pageview(SESSION_A, "https://shop.example/pricing", 400);
+    pageview(SESSION_B, "https://shop.example/", 1200);
+    for (session, plan) in [(SESSION_A, "pro"), (SESSION_A, "team"), (SESSION_B, "pro"), (SESSION_C, "pro")] {
+        let properties = serde_json::json!({"plan": plan, plan: {"a=b": 1.0}});
+        assert_stored(&daemon.report(&Event::new("signup").with("session_id", session).with("properties", properties)));
+    }
+    (daemon, site)
+}
+
+/// Recorded for event reports alone, without `property:`.
+#[test]
+fn filters_hold_on_every_report() {
+    let (daemon, site) = visits_and_signups();
+    daemon.create_goal(&site, "Sign-up", "signup");
+    let range = "from=2026-03-01T00:00:00Z&to=2026-03-01T01:30:00Z";
+    // Sessions and occurrences of sign-ups, and the plans.
+    for (filter, sessions, total, plans) in [
+        ("", 3, 4, "pro 3, team 1"),
+        ("filter=utm_source:news", 1, 2, "pro 1, team 1"),
+        ("filter=UTM_source:news&filter=path:/pricing", 1, 2, "pro 1, team 1"),
+        ("filter=utm_source:news&filter=device:Desktop", 0, 0, ""),
+        ("filter=device:Desktop", 1, 1, "pro 1"),
+        ("dimension_key=device&dimension_value=mobile", 1, 2, "pro 1, team 1"),
+        ("filter_type=path&filter_value=/", 2, 3, "pro 2, team 1"),
+        ("filter=path:/checkout/done", 3, 4, "pro 3, team 1"),
+        ("filter=referrer:(Direct)", 2, 3, "pro 2, team 1"),
+        ("filter=property:plan=pro", 3, 3, "pro 3"),
+        ("filter=property:plan=pro&filter=device:Mobile", 1, 1, "pro 1"),
+        ("filter=property:team.%22a%3Db%22=1", 1, 1, "team 1"),
+        ("filter=path:/nowhere", 0, 0, ""),
+    ] {
+        let read = |report: &str| daemon.read(&format!("/api/sites/{site}/{report}{range}&{filter}"));
+        let first = |series: &serde_json::Value, field: &str| series[0][field].as_u64().unwrap();
+        let goals = read("goals/timeseries?");
+        assert_eq!((first(&goals, "conversions"), first(&goals, "total")), (sessions, total), "{filter}");
+        assert_eq!(read("goals/timeseries?group_by=goal&")[0]["points"], goals, "{filter}");
+        assert_eq!(first(&read("events/timeseries?event_name=signup&"), "count"), total, "{filter}");
+        let names: &[&str] = if total > 0 { &["signup"] } else { &[] };
+        assert_eq!(read("events/names?"), serde_json::json!(names), "{filter}");
+        let of_plan = |plan: &str| plans.contains(plan).then(|| plan.to_owned());
+        let mut keys: Vec<String> = ["pro", "team"].into_iter().filter_map(of_plan).collect();
+        keys.insert(0, "plan".to_owned());
+        keys.truncate(if plans.is_empty() { 0 } else { keys.len() });
+        keys.sort();
+        assert_eq!(read("events/properties?event_name=signup&"), serde_json::json!(keys), "{filter}");
+        let rows = read("events/breakdown?event_name=signup&property_key=plan&");
+        let row = |row: &serde_json::Value| format!("{} {}", row["name"].as_str().unwrap(), row["value"]);
+        assert_eq!(rows.as_array().unwrap().iter().map(row).collect::<Vec<_>>().join(", "), plans, "{filter}");
+    }
+    for report in ["goals/timeseries?", "events/names?", "events/properties?event_name=signup&", "events/timeseries?event_name=signup&"] {
+        for (filter, message) in [
+            ("filter=path", "invalid filter format"),
+            ("filter=nothing:x", "invalid filter type"),
+            ("filter=city:Graz", "city, provider and asn are not recorded"),
+            ("dimension_key=path", "filter type and value are required together"),
+            ("filter=property:a..b=x", "invalid property key in filter"),
+        ] {
+            assert_refused(&daemon.as_owner("GET", &format!("/api/sites/{site}/{report}{range}&{filter}"), None), 400, message);
+        }
+    }
+}
+
+/// Not in the recording.
+#[test]
+fn a_goal_counts_what_has_its_properties() {
+    let (daemon, site) = visits_and_signups();
+    let goals = format!("/api/sites/{site}/goals");
+    let range = "from=2026-03-01T00:00:00Z&to=2026-03-01T01:00:00Z";
+    let counts = |query: &str| {
+        let series = daemon.read(&format!("{goals}/timeseries?{range}{query}"));
+        (series[0]["conversions"].as_u64().unwrap(), series[0]["total"].as_u64().unwrap())
+    };
+    let body = r#"{"name":"Pro","type":"event","value":"signup","where":[{"key":"plan","value":"pro"}]}"#;
+    let made = daemon.as_owner("POST", &goals, Some(body));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let goal = made.json();
+    assert!(made.text().contains(r#""value":"signup","where":[{"key":"plan","value":"pro"}],"created_at""#), "{}", made.text());
+    assert_eq!(daemon.read(&goals), serde_json::json!([goal]));
+    assert_eq!((counts(""), counts("&filter=device:Mobile")), ((3, 3), (1, 1)));
+
+    let path = format!("{goals}/{}", goal["id"].as_str().unwrap());
+    let two = r#"[{"key":"plan","value":"team"},{"key":"team.\"a=b\"","value":"1"}]"#;
+    let changed = daemon.as_owner("PUT", &path, Some(&format!(r#"{{"name":"Team","type":"event","value":"signup","where":{two}}}"#)));
+    assert_eq!((changed.status, &changed.json()["where"]), (200, &serde_json::from_str(two).unwrap()));
+    assert_eq!(counts(""), (1, 1));
+    let daemon = daemon.kill().start();
+    let series = daemon.read(&format!("{goals}/timeseries?{range}"));
+    assert_eq!(series[0]["total"], 1, "a start knows the conditions");
+    daemon.as_owner("PUT", &path, Some(r#"{"name":"All","type":"event","value":"signup"}"#));
+    assert_eq!(daemon.read(&goals)[0].get("where"), None, "a change without conditions takes them away");
+
+    let many = serde_json::json!(vec![serde_json::json!({"key": "a", "value": "b"}); 9]).to_string();
+    for (conditions, message) in [
+        (many.as_str(), "where must have at most 8 conditions"),
+        (r#"[{"key":"a"}]"#, "key and value are required in where"),
+        (r#"[{"key":"","value":"b"}]"#, "Invalid key in where"),
+        (r#"[{"key":"a","value":5}]"#, "Invalid request body"),
+        (r#"{"key":"a"}"#, "Invalid request body"),
+    ] {
+        let body = format!(r#"{{"name":"x","type":"event","value":"y","where":{conditions}}}"#);
+        assert_refused(&daemon.as_owner("POST", &goals, Some(&body)), 400, message);
+    }
+}
+
 #[test]
 fn e9_an_event_series_counts_occurrences_to_the_last_instant() {
     let (daemon, site) = signups_of_a_morning();

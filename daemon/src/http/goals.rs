@@ -12,7 +12,7 @@ use super::respond::{self, Answer};
 use super::sites::{BAD_BODY, change_catalog};
 use super::{Call, Error};
 use crate::catalog::draft::GoalDraft;
-use crate::catalog::records::{Goal, GoalKind, Site};
+use crate::catalog::records::{Goal, GoalKind, Site, Where};
 use crate::instant;
 
 /// The refusal of an id that a client chose and that stands for something else, now or in the past.
@@ -27,6 +27,8 @@ struct GoalJson<'a> {
     #[serde(rename = "type")]
     kind: GoalKind,
     value: &'a str,
+    #[serde(rename = "where", skip_serializing_if = "<[Where]>::is_empty")]
+    conditions: &'a [Where],
     created_at: String,
 }
 
@@ -38,6 +40,7 @@ impl<'a> From<&'a Goal> for GoalJson<'a> {
             name: &goal.name,
             kind: goal.kind,
             value: &goal.value,
+            conditions: &goal.conditions,
             created_at: instant::text(goal.created_at),
         }
     }
@@ -50,6 +53,24 @@ body! {
         name: Text<'a> = "name",
         kind: Text<'a> = "type",
         value: Text<'a> = "value",
+        conditions: Vec<WhereBody<'a>> = "where",
+    }
+}
+
+body! {
+    /// A property that rows have to have, and the text of its value.
+    struct WhereBody<'a> {
+        key: Text<'a> = "key",
+        value: Text<'a> = "value",
+    }
+}
+
+impl WhereBody<'_> {
+    fn read(&self) -> Result<Where, Error> {
+        let (Some(key), Some(value)) = (Text::of(&self.key), Text::of(&self.value)) else {
+            return Err(Error::Invalid("key and value are required in where"));
+        };
+        Ok(Where { key: key.to_owned(), value: value.to_owned() })
     }
 }
 
@@ -59,7 +80,8 @@ impl GoalBody<'_> {
         let body: GoalBody<'_> = json::first_value(&text).map_err(|_| BAD_BODY)?;
         let id = Text::of(&body.id).map(Uuid::try_parse).transpose().map_err(|_| BAD_BODY)?;
         let [name, kind, value] = [&body.name, &body.kind, &body.value].map(|field| Text::of(field).unwrap_or_default());
-        let draft = GoalDraft::new(name, kind, value, Vec::new()).map_err(|error| Error::Invalid(error.sentence()))?;
+        let conditions = body.conditions.iter().flatten().map(WhereBody::read).collect::<Result<_, _>>()?;
+        let draft = GoalDraft::new(name, kind, value, conditions).map_err(|error| Error::Invalid(error.sentence()))?;
         Ok((id.filter(|id| !id.is_nil()), draft))
     }
 }

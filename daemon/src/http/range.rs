@@ -69,6 +69,25 @@ impl Range {
         Ok(Range { from, to, unit, zone })
     }
 
+    /// The range that `compare_from` and `compare_to` name, if they do, in the zone and the unit of this one, so that their points can be
+    /// laid side by side.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for one that does not parse, or stands alone.
+    pub(super) fn comparison(&self, parameters: &Parameters) -> Result<Option<Range>, Error> {
+        let read = |name, sentence| match parameters.filled(name) {
+            Some(text) => instant::parse(text).map(Some).ok_or(Error::Invalid(sentence)),
+            None => Ok(None),
+        };
+        match (read("compare_from", "Invalid compare_from")?, read("compare_to", "Invalid compare_to")?) {
+            (Some(from), Some(to)) => Ok(Some(Range { from, to, unit: self.unit, zone: self.zone.clone() })),
+            (Some(_), None) => Err(Error::Invalid("compare_to is required with compare_from")),
+            (None, Some(_)) => Err(Error::Invalid("compare_from is required with compare_to")),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// The buckets from the one that holds `from` to the one that holds `to`; none if `to` is before `from`.
     ///
     /// # Errors
@@ -165,6 +184,26 @@ mod tests {
         }
         let wide = range("from=2000-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&interval=hour").unwrap();
         assert_eq!(wide.buckets().err(), Some(Error::Invalid("Too many buckets")));
+    }
+
+    #[test]
+    fn a_comparison_is_cut_as_the_range_it_is_compared_with() {
+        let compare = |more: &str| {
+            let query = format!("from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&tz=Asia/Kathmandu&{more}");
+            let comparison = range(&query).unwrap().comparison(&Parameters::parse(&query));
+            comparison.map(|range| range.map(|range| range.buckets().unwrap().label(0)))
+        };
+        assert_eq!(compare("compare_from=&compare_to="), Ok(None));
+        let label = "2025-01-01T05:00:00+05:45".to_owned();
+        assert_eq!(compare("compare_from=2025-01-01T00:00:00Z&compare_to=2025-06-01T00:00:00Z"), Ok(Some(label)));
+        for (more, sentence) in [
+            ("compare_from=2025-01-01T00:00:00Z", "compare_to is required with compare_from"),
+            ("compare_to=2025-01-01T00:00:00Z", "compare_from is required with compare_to"),
+            ("compare_from=yesterday&compare_to=2025-01-01T00:00:00Z", "Invalid compare_from"),
+            ("compare_from=2025-01-01T00:00:00Z&compare_to=2025", "Invalid compare_to"),
+        ] {
+            assert_eq!(compare(more), Err(Error::Invalid(sentence)), "{more}");
+        }
     }
 
     #[test]

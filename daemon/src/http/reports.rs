@@ -1,37 +1,26 @@
-//! Reports: goal series, and what is known of events. Handlers parse, ask the store, and render.
-//!
-//! An answer over logs of which something was lost says so in `Hitkeep-Incomplete`.
+//! Reports: goal series, and what is known of events. Handlers parse, ask the store, and render; what an answer lacks is said in
+//! `incomplete`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use format::SiteId;
-use hyper::StatusCode;
-use hyper::header::{HeaderName, HeaderValue};
-use query::{Buckets, Condition, Point, PropertyKey, Snapshot, Span, Term};
+use format::{SiteId, UnixMicros};
+use query::{Buckets, Condition, Counted, Point, PropertyKey, Snapshot, Span, Term};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::goals::goal_id;
+use super::incomplete::{self, Lacking};
 use super::range::{Parameters, Range};
-use super::respond::{self, Answer};
-use super::{Call, Error};
-use crate::catalog::records::{Goal, GoalKind, Site};
-use crate::question::Stop;
-
-const INCOMPLETE: HeaderName = HeaderName::from_static("hitkeep-incomplete");
-
-/// The most lost ranges that an answer names.
-const MAX_NAMED_LOSSES: usize = 10;
+use super::respond::Answer;
+use super::{Call, Error, filter};
+use crate::catalog::records::{Goal, GoalKind, Site, Where};
 
 /// Rows of a breakdown if the client does not say how many.
 const DEFAULT_LIMIT: usize = 20;
 
 /// The most rows of a breakdown.
 const MAX_LIMIT: usize = 1_000;
-
-/// Parameters of filters by session, each of which would change the numbers.
-const FILTERS: [&str; 5] = ["filter", "filter_type", "filter_value", "dimension_key", "dimension_value"];
 
 #[derive(Serialize)]
 struct GoalPoint<'a> {
@@ -45,6 +34,14 @@ struct GoalSeries<'a> {
     goal_id: String,
     name: &'a str,
     points: Vec<GoalPoint<'a>>,
+}
+
+/// An item of a goal series: a goal with its points, or a point of all goals.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum GoalItem<'a> {
+    Series(GoalSeries<'a>),
+    Sum(GoalPoint<'a>),
 }
 
 #[derive(Serialize)]
@@ -62,96 +59,118 @@ struct BreakdownRow<'a> {
     total: u64,
 }
 
+/// A series and the one it is compared with.
+#[derive(Serialize)]
+struct Compared<T> {
+    current: Vec<T>,
+    comparison: Vec<T>,
+}
+
+/// The time of a series: what is counted, and the buckets it is counted in.
+struct Window {
+    span: Span,
+    buckets: Buckets,
+    labels: Vec<String>,
+}
+
 /// `GET …/goals/timeseries`: conversions and occurrences per bucket, summed over the goals or for each of them.
 pub(super) async fn goal_series(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let parameters = Parameters::parse(call.query);
-    refuse_filters(&parameters)?;
-    let range = Range::parse(&parameters, call.now)?;
+    let filters = filter::conditions(&parameters)?;
+    let windows = windows(&parameters, call.now, Range::before_end)?;
     let by_goal = match parameters.first("group_by") {
         None => false,
         Some("goal") => true,
         Some(_) => return Err(Error::Invalid("Invalid group_by")),
     };
     let chosen: Vec<Uuid> = parameters.all("goal_id").map(goal_id).collect::<Result<_, _>>()?;
-    let buckets = Arc::new(range.buckets()?);
     let contents = call.state.catalog.contents();
     let is_chosen = |goal: &&Arc<Goal>| chosen.is_empty() || chosen.contains(&goal.id);
     let goals: Arc<[Arc<Goal>]> = contents.goals(site.id).filter(is_chosen).cloned().collect();
-    let (asked, span) = ((Arc::clone(&goals), Arc::clone(&buckets)), range.before_end());
-    let series = ask(&call, move |snapshot, stop| series_of(snapshot, stop, site.id, &asked.0, span, &asked.1)).await?;
-    let labels = labels(&buckets);
-    let answer = if by_goal {
-        let series = goals.iter().zip(&series).map(|(goal, points)| GoalSeries {
-            goal_id: goal.id.to_string(),
-            name: &goal.name,
-            points: goal_points(&labels, points),
-        });
-        respond::json(StatusCode::OK, &series.collect::<Vec<_>>())
-    } else if goals.is_empty() {
-        respond::json(StatusCode::OK, &[(); 0])
-    } else {
-        respond::json(StatusCode::OK, &goal_points(&labels, &sum(&series)))
+    let asked = Arc::clone(&goals);
+    let series = move |snapshot: &Snapshot, window: &Window| series_of(snapshot, site.id, &asked, &filters, window);
+    let (counted, lacking) = ask(&call, move |snapshot| in_windows(windows, |window| series(snapshot, window))).await?;
+    let items = |window, series: &Vec<Vec<Point>>| if by_goal { each_goal(&goals, window, series) } else { all_goals(window, series) };
+    Ok(series_answer(&counted, &lacking, items))
+}
+
+fn each_goal<'a>(goals: &'a [Arc<Goal>], window: &'a Window, series: &[Vec<Point>]) -> Vec<GoalItem<'a>> {
+    let one = |(goal, points): (&'a Arc<Goal>, &Vec<Point>)| {
+        let points = window.labelled(points).map(GoalPoint::from).collect();
+        GoalItem::Series(GoalSeries { goal_id: goal.id.to_string(), name: &goal.name, points })
     };
-    Ok(with_losses(&call, answer))
+    goals.iter().zip(series).map(one).collect()
+}
+
+fn all_goals<'a>(window: &'a Window, series: &[Vec<Point>]) -> Vec<GoalItem<'a>> {
+    window.labelled(&sum(series)).map(|point| GoalItem::Sum(GoalPoint::from(point))).collect()
 }
 
 /// The series of each goal, in their order. Goals that count the same are counted once.
 fn series_of(
     snapshot: &Snapshot,
-    stop: &Stop,
     site: SiteId,
     goals: &[Arc<Goal>],
-    span: Span,
-    buckets: &Buckets,
-) -> Result<query::Answer<Vec<Vec<Point>>>, Refused> {
-    let mut missing = Vec::new();
-    let mut counted: HashMap<(GoalKind, &str), Vec<Point>> = HashMap::new();
-    let mut all = Vec::with_capacity(goals.len());
+    filters: &[Condition],
+    window: &Window,
+) -> Result<query::Answer<Vec<Vec<Point>>>, query::Error> {
+    let mut places: HashMap<(GoalKind, &str, &[Where]), usize> = HashMap::new();
+    let mut distinct: Vec<(Term<'_>, Vec<Condition>)> = Vec::new();
+    let mut place_of = Vec::with_capacity(goals.len());
     for goal in goals {
-        let term = match goal.kind {
-            GoalKind::Event => Term::Event(&goal.value),
-            GoalKind::Path => Term::Path(&goal.value),
-        };
-        let key = (goal.kind, goal.value.as_str());
-        let points = match counted.get(&key) {
-            Some(points) => points.clone(),
+        let key = (goal.kind, goal.value.as_str(), goal.conditions.as_slice());
+        let place = match places.get(&key) {
+            Some(place) => *place,
             None => {
-                stop.check()?;
-                let answer = snapshot.series(site, term, span, buckets, &[])?;
-                missing.extend(answer.missing);
-                counted.insert(key, answer.value.clone());
-                answer.value
+                distinct.push((term_of(goal), conditions_of(goal, filters)?));
+                places.insert(key, distinct.len() - 1);
+                distinct.len() - 1
             }
         };
-        all.push(points);
+        place_of.push(place);
     }
-    Ok(query::Answer { value: all, missing })
+    let counted: Vec<Counted<'_>> = distinct.iter().map(|(term, conditions)| Counted { term: *term, conditions }).collect();
+    let answer = snapshot.series_of(site, &counted, window.span, &window.buckets)?;
+    Ok(answer.map(|series| place_of.into_iter().map(|place| series[place].clone()).collect()))
+}
+
+fn term_of(goal: &Goal) -> Term<'_> {
+    match goal.kind {
+        GoalKind::Event => Term::Event(&goal.value),
+        GoalKind::Path => Term::Path(&goal.value),
+    }
+}
+
+/// What the goal asks of its rows, and what the report does.
+fn conditions_of(goal: &Goal, filters: &[Condition]) -> Result<Vec<Condition>, query::Error> {
+    let own = |has: &Where| Ok(Condition::Property { key: PropertyKey::parse(&has.key)?, value: has.value.clone() });
+    goal.conditions.iter().map(own).chain(filters.iter().cloned().map(Ok)).collect()
 }
 
 /// `GET …/events/names`: the names of events in the range.
 pub(super) async fn event_names(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let parameters = Parameters::parse(call.query);
-    refuse_filters(&parameters)?;
+    let filters = filter::conditions(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let names = ask(&call, move |snapshot, _| Ok(snapshot.names(site.id, span, &[])?)).await?;
+    let (names, lacking) = ask(&call, move |snapshot| snapshot.names(site.id, span, &filters)).await?;
     let names: Vec<&str> = names.iter().map(|count| count.name.as_str()).collect();
-    Ok(with_losses(&call, respond::json(StatusCode::OK, &names)))
+    Ok(incomplete::array(&names, &lacking))
 }
 
 /// `GET …/events/properties`: the top-level property keys of an event.
 pub(super) async fn property_keys(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let parameters = Parameters::parse(call.query);
-    refuse_filters(&parameters)?;
+    let filters = filter::conditions(&parameters)?;
     let name = event_name(&parameters)?;
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let keys = ask(&call, move |snapshot, _| Ok(snapshot.property_keys(site.id, &name, span, &[])?)).await?;
-    Ok(with_losses(&call, respond::json(StatusCode::OK, &keys)))
+    let (keys, lacking) = ask(&call, move |snapshot| snapshot.property_keys(site.id, &name, span, &filters)).await?;
+    Ok(incomplete::array(&keys, &lacking))
 }
 
 /// `GET …/events/breakdown`: distinct sessions and occurrences of each value of a property.
 pub(super) async fn breakdown(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let parameters = Parameters::parse(call.query);
-    refuse_filters(&parameters)?;
+    let filters = filter::conditions(&parameters)?;
     let (Some(name), Some(key)) = (parameters.filled("event_name"), parameters.filled("property_key")) else {
         return Err(Error::Invalid("event_name and property_key are required"));
     };
@@ -161,74 +180,105 @@ pub(super) async fn breakdown(call: Call<'_>, site: Arc<Site>) -> Result<Answer,
         Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(Error::Invalid("Invalid limit"))?,
     };
     let span = Range::parse(&parameters, call.now)?.with_end();
-    let rows = ask(&call, move |snapshot, _| Ok(snapshot.breakdown(site.id, &name, &key, span, &[], limit)?)).await?;
+    let (rows, lacking) = ask(&call, move |snapshot| snapshot.breakdown(site.id, &name, &key, span, &filters, limit)).await?;
     let rows: Vec<BreakdownRow<'_>> =
         rows.iter().map(|row| BreakdownRow { name: &row.name, value: row.sessions, total: row.total }).collect();
-    Ok(with_losses(&call, respond::json(StatusCode::OK, &rows)))
+    Ok(incomplete::array(&rows, &lacking))
 }
 
 /// `GET …/events/timeseries`: occurrences per bucket, of all events of a name or of those with one property value.
 pub(super) async fn event_series(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let parameters = Parameters::parse(call.query);
-    refuse_filters(&parameters)?;
+    let mut conditions = filter::conditions(&parameters)?;
     let name = event_name(&parameters)?;
-    let range = Range::parse(&parameters, call.now)?;
     // One of the two alone is ignored, as the contract has it.
-    let conditions = match (parameters.filled("property_key"), parameters.first("property_value")) {
-        (Some(key), Some(value)) => vec![Condition::Property { key: property_key(key)?, value: value.to_owned() }],
-        _ => Vec::new(),
-    };
-    let buckets = Arc::new(range.buckets()?);
-    let (asked, span) = (Arc::clone(&buckets), range.with_end());
-    let points = ask(&call, move |snapshot, _| Ok(snapshot.series(site.id, Term::Event(&name), span, &asked, &conditions)?));
-    let points = points.await?;
-    let labels = labels(&buckets);
-    let points: Vec<EventPoint<'_>> = labels.iter().zip(&points).map(|(time, point)| EventPoint { time, count: point.total }).collect();
-    Ok(with_losses(&call, respond::json(StatusCode::OK, &points)))
-}
-
-/// Why a question that was begun has no answer.
-enum Refused {
-    Query(query::Error),
-    Stopped,
-}
-
-impl From<query::Error> for Refused {
-    fn from(error: query::Error) -> Refused {
-        match error {
-            query::Error::Stopped => Refused::Stopped,
-            error => Refused::Query(error),
-        }
+    if let (Some(key), Some(value)) = (parameters.filled("property_key"), parameters.first("property_value")) {
+        conditions.push(Condition::Property { key: property_key(key)?, value: value.to_owned() });
     }
+    let windows = windows(&parameters, call.now, Range::with_end)?;
+    let series =
+        move |snapshot: &Snapshot, window: &Window| snapshot.series(site.id, Term::Event(&name), window.span, &window.buckets, &conditions);
+    let (counted, lacking) = ask(&call, move |snapshot| in_windows(windows, |window| series(snapshot, window))).await?;
+    Ok(series_answer(&counted, &lacking, |window, points: &Vec<Point>| {
+        window.labelled(points).map(|(time, point)| EventPoint { time, count: point.total }).collect()
+    }))
 }
 
-impl Stop {
-    fn check(&self) -> Result<(), Refused> {
-        if self.is_due() { Err(Refused::Stopped) } else { Ok(()) }
-    }
-}
-
-/// Asks on a query thread. What the answer lacks is noted before anything is said.
+/// Asks on a query thread. Whatever is asked there comes back with what it may lack.
 async fn ask<T: Send + 'static>(
     call: &Call<'_>,
-    question: impl FnOnce(&Snapshot, &Stop) -> Result<query::Answer<T>, Refused> + Send + 'static,
-) -> Result<T, Error> {
-    match call.state.store.ask(question).await {
-        Ok(Ok(answer)) => {
-            call.state.store.lose(answer.missing);
-            Ok(answer.value)
+    question: impl FnOnce(&Snapshot) -> Result<query::Answer<T>, query::Error> + Send + 'static,
+) -> Result<(T, Vec<Lacking>), Error> {
+    let store = &call.state.store;
+    match store.ask(move |snapshot, _| question(snapshot)).await {
+        Ok(Ok(query::Answer { value, missing })) => {
+            // Noted before anything is said: from now on every answer names it.
+            store.lose(missing);
+            Ok((value, incomplete::lacking(&store.damage())))
         }
-        Err(_) | Ok(Err(Refused::Stopped)) => Err(Error::QueryOverrun),
-        Ok(Err(Refused::Query(error))) => {
+        Err(_) | Ok(Err(query::Error::Stopped)) => Err(Error::QueryOverrun),
+        Ok(Err(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a report cannot be answered");
             Err(Error::Internal)
         }
     }
 }
 
-fn refuse_filters(parameters: &Parameters) -> Result<(), Error> {
-    let is_given = FILTERS.iter().any(|name| parameters.filled(name).is_some());
-    if is_given { Err(Error::Invalid("filter is not supported")) } else { Ok(()) }
+/// The windows of a series: the range, and what it is compared with if that is asked for. `span` is what is counted of a range.
+///
+/// # Errors
+///
+/// [`Error::Invalid`].
+fn windows(parameters: &Parameters, now: UnixMicros, span: fn(&Range) -> Span) -> Result<Vec<Window>, Error> {
+    let range = Range::parse(parameters, now)?;
+    let comparison = range.comparison(parameters)?;
+    let window = |range: Range| {
+        let buckets = range.buckets()?;
+        let labels = (0..buckets.len()).map(|index| buckets.label(index)).collect();
+        Ok(Window { span: span(&range), buckets, labels })
+    };
+    [range].into_iter().chain(comparison).map(window).collect()
+}
+
+/// Counts in each window, over one snapshot.
+fn in_windows<T>(
+    windows: Vec<Window>,
+    count: impl Fn(&Window) -> Result<query::Answer<T>, query::Error>,
+) -> Result<query::Answer<Vec<(Window, T)>>, query::Error> {
+    let mut counted = Vec::with_capacity(windows.len());
+    let mut all_missing = Vec::new();
+    for window in windows {
+        let query::Answer { value, missing } = count(&window)?;
+        all_missing.extend(missing);
+        counted.push((window, value));
+    }
+    Ok(query::Answer { value: counted, missing: all_missing })
+}
+
+/// An array of the window's items, or an object of the two arrays that are compared.
+fn series_answer<'a, T, I: Serialize>(
+    counted: &'a [(Window, T)],
+    lacking: &[Lacking],
+    items: impl Fn(&'a Window, &'a T) -> Vec<I>,
+) -> Answer {
+    let items = |(window, value): &'a (Window, T)| items(window, value);
+    match counted {
+        [current, comparison] => incomplete::object(&Compared { current: items(current), comparison: items(comparison) }, lacking),
+        _ => incomplete::array(&counted.iter().flat_map(items).collect::<Vec<_>>(), lacking),
+    }
+}
+
+impl Window {
+    /// Each point with the start of its bucket.
+    fn labelled<'a>(&'a self, points: &[Point]) -> impl Iterator<Item = (&'a str, Point)> {
+        self.labels.iter().map(String::as_str).zip(points.iter().copied())
+    }
+}
+
+impl<'a> From<(&'a str, Point)> for GoalPoint<'a> {
+    fn from((time, Point { conversions, total }): (&'a str, Point)) -> GoalPoint<'a> {
+        GoalPoint { time, conversions, total }
+    }
 }
 
 fn event_name(parameters: &Parameters) -> Result<String, Error> {
@@ -239,16 +289,7 @@ fn property_key(text: &str) -> Result<PropertyKey, Error> {
     PropertyKey::parse(text).map_err(|_| Error::Invalid("Invalid property_key"))
 }
 
-fn labels(buckets: &Buckets) -> Vec<String> {
-    (0..buckets.len()).map(|index| buckets.label(index)).collect()
-}
-
-fn goal_points<'a>(labels: &'a [String], points: &[Point]) -> Vec<GoalPoint<'a>> {
-    let point = |(time, point): (&'a String, &Point)| GoalPoint { time, conversions: point.conversions, total: point.total };
-    labels.iter().zip(points).map(point).collect()
-}
-
-/// Adds up series of the same buckets: a session that reaches two goals converts twice.
+/// Adds up series of the same buckets: a session that reaches two goals converts twice. Without goals there is no point.
 fn sum(series: &[Vec<Point>]) -> Vec<Point> {
     let mut sums = series.first().cloned().unwrap_or_default();
     for points in series.iter().skip(1) {
@@ -258,15 +299,4 @@ fn sum(series: &[Vec<Point>]) -> Vec<Point> {
         }
     }
     sums
-}
-
-/// Names what the answer may lack.
-fn with_losses(call: &Call<'_>, mut answer: Answer) -> Answer {
-    let lost = call.state.store.damage();
-    if !lost.is_empty() {
-        let ranges: Vec<String> = lost.iter().take(MAX_NAMED_LOSSES).map(ToString::to_string).collect();
-        let value = HeaderValue::try_from(ranges.join(", ")).expect("names of our files and numbers are ASCII");
-        answer.headers_mut().insert(INCOMPLETE, value);
-    }
-    answer
 }
