@@ -51,7 +51,7 @@ fn names_alone_lead_from_an_empty_directory_to_a_series() {
     let session = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
     let lines = [
         format!(r#"{{"name":"signup","timestamp":"2026-03-01T18:14:59Z","session_id":"{session}"}}"#),
-        format!(r#"{{"name":"signup","timestamp":"2026-03-01T18:15:00Z","session_id":"{session}"}}"#),
+        format!(r#"{{"name":"signup","timestamp":"2026-03-01T18:15:00Z","session_id":"{session}","properties":{{"plan":"pro"}}}}"#),
         format!(r#"{{"name":"signup","timestamp":"2026-03-01T19:00:00Z","session_id":"{session}"}}"#),
         r#"{"name":"purchase","timestamp":"2026-03-02T18:14:59.999999Z"}"#.to_owned(),
     ];
@@ -78,6 +78,17 @@ fn names_alone_lead_from_an_empty_directory_to_a_series() {
         run_nearby(&daemon, &["query", "names", "--from", "2026-03-02", "--to", "2026-03-02"]).succeeded(),
         "name\npurchase\nsignup\n"
     );
+
+    let compare = ["--compare-from", "2026-03-02", "--compare-to", "2026-03-02", "--property", "plan=pro"];
+    let compared = run_nearby(&daemon, &[&["query", "goals"], &range[..], &compare].concat()).succeeded();
+    let (current, comparison) = compared.split_once("\ncomparison\n").unwrap();
+    assert_eq!(cells(current).last().unwrap(), &["sum", "1", "1"]);
+    assert_eq!(cells(comparison)[1..], [vec!["2026-03-02T00:00:00+05:45", "1", "1"], vec!["sum", "1", "1"]]);
+    let condition = ["goal", "add", "Pro", "--event", "signup", "--where", "plan=pro"];
+    assert_eq!(cells(&run_nearby(&daemon, &condition).succeeded())[1].last(), Some(&"plan=pro"));
+    let of_pro = run_nearby(&daemon, &[&["query", "goals", "--goal", "Pro", "--filter", "path:/nowhere"], &range[..]].concat()).succeeded();
+    assert_eq!(cells(&of_pro).last().unwrap(), &["sum", "0", "0"]);
+    run_nearby(&daemon, &["goal", "remove", "Pro"]).succeeded();
 
     run_nearby(&daemon, &["goal", "remove", "Paid"]).succeeded();
     assert_eq!(cells(&run_nearby(&daemon, &["goal", "list"]).succeeded()).len(), 2);

@@ -10,7 +10,7 @@ mod catalog;
 mod events;
 
 pub(crate) use catalog::{GoalAction, GoalArguments, OneSite, SiteAction, SiteArguments, SiteDetails};
-pub(crate) use events::{ImportArguments, Interval, QueryArguments, RangeFlags, Report};
+pub(crate) use events::{FilterFlags, ImportArguments, Interval, QueryArguments, RangeFlags, Report};
 
 /// An event store daemon that keeps every event it acknowledges, and its client.
 #[derive(Debug, Parser)]

@@ -6,7 +6,7 @@
 //! * Every request ends: connecting and answering have deadlines, answers a size limit.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// Seconds to wait before another try, if the daemon named them.
     pub(crate) retry_after: Option<Duration>,
+    /// What the answer lacks, as the daemon names it.
+    incomplete: Option<String>,
     body: Vec<u8>,
 }
 
@@ -88,7 +90,12 @@ impl Client {
     ///
     /// [`Error::NoAnswer`], [`Error::NotOurs`], or what a refusal means.
     pub(crate) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Error> {
-        self.json(&self.exchange(Method::GET, &self.url(path, query), ())?)
+        let answer = self.exchange(Method::GET, &self.url(path, query), ())?;
+        if let Some(lacking) = &answer.incomplete {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "hitkeepd: the answer lacks what cannot be read: {lacking}");
+        }
+        self.json(&answer)
     }
 
     /// Sends `body` to `path`; an empty answer is [`Value::Null`].
@@ -166,8 +173,9 @@ impl Client {
         let request = request.body(body).map_err(|error| no_answer(error.into()))?;
         let mut response = self.agent.run(request).map_err(no_answer)?;
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let incomplete = response.headers().get("hitkeep-incomplete").map(|value| shown(value.as_bytes()));
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(no_answer)?;
-        Ok(Answer { status: response.status(), retry_after: retry_after.map(Duration::from_secs), body })
+        Ok(Answer { status: response.status(), retry_after: retry_after.map(Duration::from_secs), incomplete, body })
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {

@@ -17,14 +17,15 @@ pub(crate) fn run(arguments: GoalArguments, environment: &Environment, out: &mut
     let client = Client::new(&arguments.client, environment)?;
     let json = arguments.client.json;
     match arguments.action {
-        GoalAction::Add { name, site, event, path } => {
+        GoalAction::Add { name, site, event, path, conditions } => {
+            let conditions: Vec<Value> = conditions.iter().map(|text| condition(text)).collect::<Result<_, _>>()?;
             let site = lookup::site(&client, site.site.as_deref())?;
             let (kind, value) = match (event, path) {
                 (_, Some(path)) => ("path", path),
                 (Some(event), None) => ("event", event),
                 (None, None) => ("event", name.clone()),
             };
-            let body = json!({"name": name, "type": kind, "value": value});
+            let body = json!({"name": name, "type": kind, "value": value, "where": conditions});
             print(&client, client.send(Method::POST, &["api", "sites", &site.id, "goals"], &body)?, json, out)
         }
         GoalAction::List { site } => {
@@ -56,7 +57,43 @@ fn print(client: &Client, answer: Value, json: bool, out: &mut impl Write) -> Re
         Value::Array(_) => lookup::read(client, answer)?,
         one => vec![lookup::read(client, one)?],
     };
-    let rows = goals.into_iter().map(|goal| [goal.name, goal.kind, goal.value, goal.id, goal.created_at]);
-    write!(out, "{}", table::of(["name", "type", "value", "id", "created"], rows))?;
+    let conditions = |goal: &Goal| goal.conditions.iter().map(|has| format!("{}={}", has.key, has.value)).collect::<Vec<_>>().join(", ");
+    let rows = goals.into_iter().map(|goal| [conditions(&goal), goal.name, goal.kind, goal.value, goal.id, goal.created_at]);
+    let rows = rows.map(|[conditions, name, kind, value, id, created]| [name, kind, value, id, created, conditions]);
+    write!(out, "{}", table::of(["name", "type", "value", "id", "created", "where"], rows))?;
     Ok(())
+}
+
+/// `KEY=VALUE`; the key ends at the first `=` outside of quotes.
+fn condition(text: &str) -> Result<Value, Error> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let end = text.find(|letter| {
+        let ends = letter == '=' && !is_quoted;
+        is_quoted ^= letter == '"' && !is_escaped;
+        is_escaped = letter == '\\' && is_quoted && !is_escaped;
+        ends
+    });
+    let Some(end) = end else {
+        return Err(Error::BadFlag { flag: "where", value: text.to_owned(), allowed: "a property and its text, such as plan=pro" });
+    };
+    Ok(json!({"key": text[..end], "value": text[end + 1..]}))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_condition_is_a_key_and_a_value() {
+        for (text, key, value) in
+            [("plan=pro", "plan", "pro"), ("a.b[0]=x=y", "a.b[0]", "x=y"), ("plan=", "plan", ""), ("\"a=\\\"=\"=b", "\"a=\\\"=\"", "b")]
+        {
+            assert_eq!(condition(text).unwrap(), json!({"key": key, "value": value}), "{text}");
+        }
+        let message = condition("plan").unwrap_err().to_string();
+        assert!(message.contains("for --where: it must be a property and its text, such as plan=pro"), "{message}");
+    }
 }

@@ -31,8 +31,17 @@ pub(crate) struct Goal {
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) value: String,
+    #[serde(rename = "where", default)]
+    pub(crate) conditions: Vec<Where>,
     #[serde(default)]
     pub(crate) created_at: String,
+}
+
+/// A property that a goal's events have to have.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Where {
+    pub(crate) key: String,
+    pub(crate) value: String,
 }
 
 /// Reads an answer of the shape `T`.
@@ -108,7 +117,8 @@ mod tests {
     }
 
     fn goal_called(id: &str, name: &str) -> Goal {
-        Goal { id: id.to_owned(), name: name.to_owned(), kind: "event".to_owned(), value: "x".to_owned(), created_at: String::new() }
+        let (kind, value) = ("event".to_owned(), "x".to_owned());
+        Goal { id: id.to_owned(), name: name.to_owned(), kind, value, conditions: Vec::new(), created_at: String::new() }
     }
 
     #[test]

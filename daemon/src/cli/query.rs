@@ -5,7 +5,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::args::{Interval, QueryArguments, RangeFlags, Report};
+use super::args::{FilterFlags, Interval, QueryArguments, RangeFlags, Report};
 use super::client::Client;
 use super::error::Error;
 use super::lookup::{self, Site};
@@ -18,48 +18,68 @@ pub(crate) fn run(arguments: QueryArguments, environment: &Environment, out: &mu
     let client = Client::new(&arguments.client, environment)?;
     let json = arguments.client.json;
     match arguments.report {
-        Report::Goals { site, goals, range, interval, by_goal } => {
+        Report::Goals { site, goals, range, interval, by_goal, filters, compare_from, compare_to } => {
             let site = lookup::site(&client, site.site.as_deref())?;
-            let answer = goal_series(&client, &site, &goals, &range, interval, by_goal)?;
+            let compared = RangeFlags { from: compare_from, to: compare_to, tz: range.tz.clone() };
+            let question = GoalQuestion { goals, range, interval, by_goal, filters, compared };
+            let answer = goal_series(&client, &site, &question)?;
             if json { Ok(writeln!(out, "{answer}")?) } else { print_series(&client, answer, by_goal, out) }
         }
-        Report::Names { site, range } => {
+        Report::Names { site, range, filters } => {
             let site = lookup::site(&client, site.site.as_deref())?;
-            let answer = names(&client, &site, &range)?;
+            let answer = names(&client, &site, &range, &filters)?;
             if json { Ok(writeln!(out, "{answer}")?) } else { print_names(&client, answer, out) }
         }
     }
 }
 
-/// The daemon's answer, without the empty bucket that begins where the range ends.
-fn goal_series(
-    client: &Client,
-    site: &Site,
-    goals: &[String],
-    range: &RangeFlags,
+/// What is asked of goals.
+struct GoalQuestion {
+    goals: Vec<String>,
+    range: RangeFlags,
     interval: Option<Interval>,
     by_goal: bool,
-) -> Result<Value, Error> {
-    let range = Range::new(range, &site.time_zone)?;
+    filters: FilterFlags,
+    /// Without ends: nothing is compared.
+    compared: RangeFlags,
+}
+
+/// The daemon's answer, without the empty buckets that begin where a range ends.
+fn goal_series(client: &Client, site: &Site, question: &GoalQuestion) -> Result<Value, Error> {
+    let range = Range::new(&question.range, &site.time_zone)?;
+    let compared = Range::named(["compare-from", "compare-to"], &question.compared, &site.time_zone)?;
     let mut query = vec![("tz", range.zone.clone())];
-    query.extend(range.from.map(|from| ("from", from.to_string())));
-    query.extend(range.to.map(|to| ("to", to.to_string())));
-    query.extend(interval.map(|interval| ("interval", interval_text(interval).to_owned())));
-    if !goals.is_empty() {
+    let ends = [("from", range.from), ("to", range.to), ("compare_from", compared.from), ("compare_to", compared.to)];
+    query.extend(ends.into_iter().filter_map(|(name, end)| Some((name, end?.to_string()))));
+    query.extend(question.interval.map(|interval| ("interval", interval_text(interval).to_owned())));
+    query.extend(filters(&question.filters));
+    if !question.goals.is_empty() {
         let known = lookup::goals(client, site)?;
-        for named in goals {
+        for named in &question.goals {
             query.push(("goal_id", lookup::goal(site, &known, named)?.id.clone()));
         }
     }
-    if by_goal {
+    if question.by_goal {
         query.push(("group_by", "goal".to_owned()));
     }
     let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut answer = client.get(&["api", "sites", &site.id, "goals", "timeseries"], &query)?;
-    if let Some(to) = range.to {
-        drop_bucket_at(&mut answer, to);
+    for (name, to) in [(None, range.to), (Some("current"), range.to), (Some("comparison"), compared.to)] {
+        let series = match name {
+            Some(name) => answer.get_mut(name),
+            None => Some(&mut answer),
+        };
+        if let (Some(series), Some(to)) = (series, to) {
+            drop_bucket_at(series, to);
+        }
     }
     Ok(answer)
+}
+
+/// The filters as the daemon takes them.
+fn filters(flags: &FilterFlags) -> impl Iterator<Item = (&'static str, String)> {
+    let properties = flags.properties.iter().map(|property| format!("property:{property}"));
+    flags.filters.iter().cloned().chain(properties).map(|filter| ("filter", filter))
 }
 
 fn interval_text(interval: Interval) -> &'static str {
@@ -85,11 +105,12 @@ fn drop_bucket_at(answer: &mut Value, to: Timestamp) {
     }
 }
 
-fn names(client: &Client, site: &Site, range: &RangeFlags) -> Result<Value, Error> {
+fn names(client: &Client, site: &Site, range: &RangeFlags, only: &FilterFlags) -> Result<Value, Error> {
     let range = Range::new(range, &site.time_zone)?;
     let mut query = Vec::new();
     query.extend(range.from.map(|from| ("from", from.to_string())));
     query.extend(range.last().map(|last| ("to", last.to_string())));
+    query.extend(filters(only));
     let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     client.get(&["api", "sites", &site.id, "events", "names"], &query)
 }
@@ -110,18 +131,26 @@ struct GoalSeries {
 }
 
 fn print_series(client: &Client, answer: Value, by_goal: bool, out: &mut impl Write) -> Result<(), Error> {
-    let text = if by_goal {
-        let series: Vec<GoalSeries> = lookup::read(client, answer)?;
+    let Value::Object(mut parts) = answer else { return Ok(write!(out, "{}", series_table(client, answer, by_goal)?)?) };
+    // One table below the other: the buckets of two ranges need not be as many.
+    let mut part = |name| {
+        let series = parts.remove(name).ok_or_else(|| client.not_ours(format!("an answer without `{name}`")))?;
+        series_table(client, series, by_goal)
+    };
+    Ok(write!(out, "current\n{}\ncomparison\n{}", part("current")?, part("comparison")?)?)
+}
+
+fn series_table(client: &Client, series: Value, by_goal: bool) -> Result<String, Error> {
+    if by_goal {
+        let series: Vec<GoalSeries> = lookup::read(client, series)?;
         let rows = series
             .iter()
             .flat_map(|goal| rows(&goal.points).map(|[time, conversions, total]| [goal.name.clone(), time, conversions, total]));
-        table::of_numbers(["goal", "time", "conversions", "total"], rows, 2)
+        Ok(table::of_numbers(["goal", "time", "conversions", "total"], rows, 2))
     } else {
-        let points: Vec<Point> = lookup::read(client, answer)?;
-        table::of_numbers(["time", "conversions", "total"], rows(&points), 1)
-    };
-    write!(out, "{text}")?;
-    Ok(())
+        let points: Vec<Point> = lookup::read(client, series)?;
+        Ok(table::of_numbers(["time", "conversions", "total"], rows(&points), 1))
+    }
 }
 
 /// A row a bucket, and their sums.

@@ -25,6 +25,15 @@ impl Range {
     ///
     /// [`Error::BadFlag`].
     pub(crate) fn new(flags: &RangeFlags, site_zone: &str) -> Result<Range, Error> {
+        Range::named(["from", "to"], flags, site_zone)
+    }
+
+    /// The same, of flags whose ends have these names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadFlag`].
+    pub(crate) fn named([from, to]: [&'static str; 2], flags: &RangeFlags, site_zone: &str) -> Result<Range, Error> {
         let name = flags.tz.as_deref().unwrap_or(site_zone);
         let bad = |flag, value: &str, allowed| Error::BadFlag { flag, value: value.to_owned(), allowed };
         let zone = TimeZone::get(name).map_err(|_| bad("tz", name, "the IANA name of a time zone, such as Europe/Berlin"))?;
@@ -32,7 +41,7 @@ impl Range {
             Some(text) => parse(text, &zone).map(Some).ok_or_else(|| bad(flag, text, TIMES)),
             None => Ok(None),
         };
-        Ok(Range { from: read("from", &flags.from, start)?, to: read("to", &flags.to, end)?, zone: name.to_owned() })
+        Ok(Range { from: read(from, &flags.from, start)?, to: read(to, &flags.to, end)?, zone: name.to_owned() })
     }
 
     /// `to` for reports that include it: the last microsecond before the end.

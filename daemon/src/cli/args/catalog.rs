@@ -93,7 +93,7 @@ pub(crate) enum GoalAction {
     /// Add a goal; it counts the past as well as the future
     #[command(after_help = "Examples:
   hitkeepd goal add signup --site shop.example
-  hitkeepd goal add \"Paid plans\" --site shop.example --event purchase
+  hitkeepd goal add \"Pro plans\" --site shop.example --event purchase --where plan=pro
   hitkeepd goal add \"Thank-you page\" --site shop.example --path /thanks")]
     Add {
         /// What to call it; also the event it counts when neither --event nor --path is given
@@ -106,6 +106,9 @@ pub(crate) enum GoalAction {
         /// Count pageviews of this path
         #[arg(long, value_name = "PATH")]
         path: Option<String>,
+        /// Count only those whose property has this text; repeat for more, all of which must hold
+        #[arg(long = "where", value_name = "KEY=VALUE")]
+        conditions: Vec<String>,
     },
     /// List the goals of a site
     #[command(after_help = "Example:

@@ -26,6 +26,8 @@ pub(crate) enum Report {
   hitkeepd query goals --site shop.example
   hitkeepd query goals --site shop.example --goal signup --goal purchase --by-goal --from 2026-01-01 --to 2026-12-31 --interval month
   hitkeepd query goals --site shop.example --from 2026-03-29T00:00:00Z --to 2026-03-30T00:00:00Z --tz Europe/Berlin --json
+  hitkeepd query goals --site shop.example --filter utm_source:newsletter --property plan=pro
+  hitkeepd query goals --site shop.example --from 2026-03-01 --to 2026-03-31 --compare-from 2026-02-01 --compare-to 2026-02-28
 
 A session that converts in two buckets counts in both, so the sum of the conversions can pass the number of sessions.")]
     Goals {
@@ -42,6 +44,14 @@ A session that converts in two buckets counts in both, so the sum of the convers
         /// One series a goal instead of their sum
         #[arg(long)]
         by_goal: bool,
+        #[command(flatten)]
+        filters: FilterFlags,
+        /// First moment of a second range to compare with, in the same buckets
+        #[arg(long, value_name = "TIME", requires = "compare_to")]
+        compare_from: Option<String>,
+        /// End of the range to compare with
+        #[arg(long, value_name = "TIME", requires = "compare_from")]
+        compare_to: Option<String>,
     },
     /// Names of the events that were seen
     #[command(after_help = "Example:
@@ -51,7 +61,21 @@ A session that converts in two buckets counts in both, so the sum of the convers
         site: OneSite,
         #[command(flatten)]
         range: RangeFlags,
+        #[command(flatten)]
+        filters: FilterFlags,
     },
+}
+
+/// Which events count.
+#[derive(Debug, Default, Args)]
+pub(crate) struct FilterFlags {
+    /// Only events of sessions with a pageview or event of this value, such as path:/pricing, device:Mobile or utm_source:news; repeat for
+    /// more, all of which must hold
+    #[arg(long = "filter", value_name = "TYPE:VALUE")]
+    pub(crate) filters: Vec<String>,
+    /// Only events whose property has this text; repeat for more, all of which must hold
+    #[arg(long = "property", value_name = "KEY=VALUE")]
+    pub(crate) properties: Vec<String>,
 }
 
 /// Which time a question is about.
