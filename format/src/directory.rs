@@ -7,7 +7,7 @@
 //! * A catalog that is damaged, or gone from a directory in use, refuses the start. A manifest that is, does not: it is made anew from what is
 //!   still readable of it, from every segment whose own footer is valid, and from every log whose own header is; the damaged file is
 //!   copied to `lost+found/` before, and by that copy what was lost is named at every later start. Of a log and a segment that was sealed
-//!   from it, the segment is live.
+//!   from it, the segment is live; of segments that were made of the same, all are or none.
 //! * Catalog and manifest are written anew before the first file is moved or removed.
 //! * A file in `logs/` is removed only if it is a temporary one, or a log that an undamaged manifest never named and to which nothing was
 //!   ever appended, or one that an undamaged manifest says is replaced, nothing of it was lost, and the segment that has its rows can be
@@ -21,6 +21,7 @@
 mod place;
 mod strays;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ use crate::lock::DirectoryLock;
 use crate::manifest::contents::Contents;
 use crate::manifest::{Identity, LiveLog, LiveSegment, Lost, Manifest};
 use crate::paired::{FileKind, Loaded, PairedFile};
-use crate::units::{ByteOffset, LogId, Sequence};
+use crate::units::{ByteOffset, LogId, SegmentId, Sequence};
 
 use strays::Strays;
 
@@ -185,10 +186,21 @@ fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Re
 }
 
 /// Takes up what a damaged manifest does not name: segments first, because a log that one was sealed from is not live beside it.
+///
+/// Of segments that were made of the same, all or none: where one was never finished, the others do not have all rows of their sources.
+/// Sources are removed only after the change that names all of them, so where a source is gone they were live.
 fn adopt(contents: &mut Contents, strays: &Strays<'_>) -> Result<Vec<String>, Error> {
     let mut notes = Vec::new();
-    for segment in strays.readable_segments()? {
+    let readable = strays.readable_segments()?;
+    let ids: BTreeSet<SegmentId> = readable.iter().map(LiveSegment::id).collect();
+    let is_told = |contents: &Contents, id: &SegmentId| ids.contains(id) || contents.was_named(*id);
+    for segment in readable {
         let id = segment.id();
+        let are_all_there = segment.siblings.iter().all(|sibling| is_told(contents, sibling));
+        if !are_all_there && segment.segments.iter().all(|source| strays.has_segment(*source)) {
+            notes.push(format!("segment {id} was not taken up: what it was made of is there, and not all that was made of it"));
+            continue;
+        }
         if contents.adopt_segment(segment) {
             notes.push(format!("segment {id} was taken up from its own footer"));
         }

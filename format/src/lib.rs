@@ -30,6 +30,6 @@ pub use error::{Corruption, Damage, Error};
 pub use log::{LogFile, LogHeader, LogOptions, LogReader, LogWriter};
 pub use manifest::{Closed, Identity, LiveLog, LiveSegment, Manifest};
 pub use record::{Kind, Record, RecordError, RecordHead, Source};
-pub use sealed::{Segment, SegmentWriter};
+pub use sealed::{Level, Segment, SegmentWriter};
 pub use units::{ByteOffset, LogId, Ordinal, PageHash, SegmentId, Sequence, SessionId, SiteId, TokenId, UnixMicros};
 pub use watermark::Watermark;

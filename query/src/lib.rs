@@ -48,7 +48,7 @@ pub use active::{ActiveIndex, ActiveWriter, Sequences};
 pub use answer::{Answer, Missing};
 pub use breakdown::BreakdownRow;
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};
-pub use compaction::{Compaction, Level, LiveSegment, Merge};
+pub use compaction::{Compaction, LiveSegment, Merge};
 pub use condition::Condition;
 pub use dimension::Dimension;
 pub use error::Error;

@@ -9,7 +9,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use format::sealed::SegmentHeader;
-use format::{Error, LogId, SegmentId, directory};
+use format::{Error, Level, LogId, SegmentId, directory};
 use query::{ClosedLog, ColumnRule, Sealed, Target};
 
 use super::{NotSealed, Place, Task, ToSeal};
@@ -153,7 +153,7 @@ impl Worker {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|error| Error::io("make a salt for", &path)(io::Error::other(error)))?;
         let header = SegmentHeader { id, salt, epoch: *epoch, created: instant::now() };
-        let target = Target { fs: &**fs, dir, header: &header, id_secret: *secret, columns: ColumnRule::default() };
+        let target = Target { fs: &**fs, dir, header: &header, id_secret: *secret, columns: ColumnRule::default(), level: Level::Arrived };
         let stopped = &*self.is_stopped;
         let is_stopped = || stopped.load(Ordering::Relaxed);
         // Each log on a thread of its own: a thread can only be put back, never forward again.

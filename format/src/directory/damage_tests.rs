@@ -8,7 +8,7 @@ use crate::log::recovery::ClosedEnd;
 use crate::log::{LogHeader, LogOptions, LogWriter};
 use crate::manifest::{Closed, Lost, Replacement};
 use crate::record::Kind;
-use crate::sealed::{Codes, Field, Finished, Provenance, Row, SegmentHeader, SegmentWriter};
+use crate::sealed::{Codes, Field, Finished, Level, Provenance, Row, SegmentHeader, SegmentWriter};
 use crate::units::{LogId, SegmentId, SiteId, UnixMicros};
 
 pub(super) const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1024, step_bytes: 512 };
@@ -59,7 +59,8 @@ fn segment_header(id: u64) -> SegmentHeader {
 
 pub(super) fn provenance(log: Option<LogId>, sequence: u64) -> Provenance {
     let sequences = (Sequence::new(sequence), Sequence::new(sequence + 1));
-    Provenance { log, segments: Vec::new(), sequences, received: vec![(sequences.0, UnixMicros::EPOCH)] }
+    let received = vec![(sequences.0, UnixMicros::EPOCH)];
+    Provenance { log, segments: Vec::new(), siblings: Vec::new(), level: Level::Arrived, sequences, received }
 }
 
 /// Puts a segment in the place of a closed log, as the sealer and the appender do, but for the log's file.
@@ -213,8 +214,8 @@ fn closing_len(number: u64) -> usize {
 }
 
 /// Of the payload that added one of the two segments: number, one log, no segments, one segment; its id, salt, epoch, time, rows, two
-/// sequences and the length of the file (which is above 250), a log, no segments; nothing lost.
-const SEGMENT_ADDED_BYTES: usize = 1 + 2 + 1 + 1 + 1 + 16 + 16 + 1 + 1 + 1 + 1 + 3 + 2 + 1 + 1;
+/// sequences and the length of the file (which is above 250), a log, no segments, no siblings, its level; nothing lost.
+const SEGMENT_ADDED_BYTES: usize = 1 + 2 + 1 + 1 + 1 + 16 + 16 + 1 + 1 + 1 + 1 + 3 + 2 + 1 + 1 + 1 + 1;
 
 #[test]
 fn a_manifest_of_any_length_keeps_every_log() {
@@ -532,11 +533,15 @@ fn path_of(name: &str) -> PathBuf {
 
 /// The bytes of a segment made of these logs and segments, without its trailer and with it.
 fn segment(id: u64, log: Option<u64>, segments: &[u64]) -> (Vec<u8>, Vec<u8>) {
+    let segments = segments.iter().copied().map(SegmentId::new).collect();
+    segment_with(id, &Provenance { segments, ..provenance(log.map(LogId::new), 1000) })
+}
+
+/// The same of a segment that says this of itself.
+fn segment_with(id: u64, provenance: &Provenance) -> (Vec<u8>, Vec<u8>) {
     let fs = MemFs::new(1);
     open_on(&fs).unwrap();
-    let segments = segments.iter().copied().map(SegmentId::new).collect();
-    let provenance = Provenance { segments, ..provenance(log.map(LogId::new), 1000) };
-    let finished = write_segment(&fs, &segment_header(id), &provenance).unwrap();
+    let finished = write_segment(&fs, &segment_header(id), provenance).unwrap();
     let path = data().join(SEGMENTS).join(SegmentId::new(id).file_name());
     let unfinished = fs.live(&path).unwrap();
     finished.commit().unwrap();
@@ -621,6 +626,42 @@ fn beside_a_damaged_manifest_segments_are_taken_up_and_nothing_is_removed() {
             ("0000000000000007.seg", segment(7, None, &[6]).1, Fate::Stays),
         ],
     );
+}
+
+/// A merge of the two sealed segments into segments 3 and 4, up to some step; then the power fails, and the manifest is damaged.
+#[test]
+fn beside_a_damaged_manifest_all_that_was_made_of_the_same_is_taken_up_or_none() {
+    let path = |id: u64| path_of(&SegmentId::new(id).file_name());
+    let made = |id: u64, sibling: u64| {
+        let provenance = Provenance { segments: [1, 2].map(SegmentId::new).to_vec(), ..provenance(None, id * 1000) };
+        segment_with(id, &Provenance { siblings: vec![SegmentId::new(sibling)], ..provenance })
+    };
+    let ((unfinished_3, whole_3), (unfinished_4, whole_4)) = (made(3, 4), made(4, 3));
+    let damaged_4 = [&whole_4[..whole_4.len() - 1], &[whole_4[whole_4.len() - 1] ^ 1]].concat();
+    for (third, fourth, gone, live) in [
+        (&unfinished_3, Some(&unfinished_4), None, [1, 2].as_slice()),
+        (&whole_3, Some(&unfinished_4), None, &[1, 2]),
+        (&unfinished_3, Some(&whole_4), None, &[1, 2]),
+        (&whole_3, None, None, &[1, 2]),
+        (&whole_3, Some(&whole_4), None, &[3, 4]),
+        // Both were live, or nothing would have been removed.
+        (&whole_3, Some(&whole_4), Some(1), &[3, 4]),
+        (&whole_3, Some(&damaged_4), Some(2), &[3]),
+        (&whole_3, None, Some(1), &[3]),
+    ] {
+        let (fs, _) = sample();
+        let mut manifest = fs.live(&manifest_path()).unwrap();
+        manifest[70] ^= 1;
+        fs.install(&manifest_path(), &manifest);
+        fs.install(&path(3), third);
+        fourth.into_iter().for_each(|bytes| fs.install(&path(4), bytes));
+        gone.into_iter().for_each(|id| fs.remove(&path(id)).unwrap());
+        for start in 0..2 {
+            let opened = open_on(&fs).unwrap();
+            let found: Vec<u64> = opened.manifest.segments().map(|segment| segment.id().value()).collect();
+            assert_eq!(found, live, "third {}, fourth {:?}, gone {gone:?}, start {start}", third.len(), fourth.map(Vec::len));
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use crate::error::Corruption;
 use crate::log::recovery::ClosedEnd;
 use crate::log::{HEADER_LEN_BYTES, LogHeader};
-use crate::sealed::SegmentHeader;
+use crate::sealed::{Level, SegmentHeader};
 use crate::units::{ByteOffset, LogId, SegmentId, Sequence, UnixMicros};
 
 use super::{Closed, LiveSegment, Lost, Replacement};
@@ -46,6 +46,8 @@ pub(super) struct Added {
     len_bytes: u64,
     log: Option<u64>,
     segments: Vec<u64>,
+    siblings: Vec<u64>,
+    level: u8,
 }
 
 /// A [`Lost`].
@@ -110,6 +112,8 @@ impl Added {
             len_bytes: segment.len_bytes,
             log: segment.log.map(LogId::value),
             segments: segment.segments.iter().map(|id| id.value()).collect(),
+            siblings: segment.siblings.iter().map(|id| id.value()).collect(),
+            level: segment.level.number(),
         }
     }
 
@@ -117,13 +121,15 @@ impl Added {
     ///
     /// # Errors
     ///
-    /// [`Corruption::Payload`] if it was begun at no time.
+    /// [`Corruption::Payload`] if it was begun at no time, or is of no level.
     pub(super) fn segment(self) -> Result<LiveSegment, Corruption> {
         let created = UnixMicros::new(self.created).ok_or(UNDECODABLE)?;
         Ok(LiveSegment {
             header: SegmentHeader { id: SegmentId::new(self.id), salt: self.salt, epoch: self.epoch, created },
             log: self.log.map(LogId::new),
             segments: self.segments.into_iter().map(SegmentId::new).collect(),
+            siblings: self.siblings.into_iter().map(SegmentId::new).collect(),
+            level: Level::with_number(self.level).ok_or(UNDECODABLE)?,
             sequences: (Sequence::new(self.sequence_start), Sequence::new(self.sequence_end)),
             rows: self.rows,
             len_bytes: self.len_bytes,
@@ -210,6 +216,8 @@ mod tests {
             },
             log: Some(LogId::new(7)),
             segments: vec![SegmentId::new(1), SegmentId::new(0x0104)],
+            siblings: vec![SegmentId::new(3)],
+            level: Level::Settled,
             sequences: (Sequence::new(9), Sequence::new(0x0209)),
             rows: 0x0200,
             len_bytes: 0x0001_0000,
@@ -231,7 +239,7 @@ mod tests {
         };
         let golden = [
             b"\x03\x01\x07\x02\x01\xfb\x04\x01\x01".as_slice(),
-            b"\x02saltsaltsaltsaltepochepochepoch!\x05\xfb\x00\x02\x09\xfb\x09\x02\xfc\x00\x00\x01\x00\x01\x07\x02\x01\xfb\x04\x01",
+            b"\x02saltsaltsaltsaltepochepochepoch!\x05\xfb\x00\x02\x09\xfb\x09\x02\xfc\x00\x00\x01\x00\x01\x07\x02\x01\xfb\x04\x01\x01\x03\x01",
             b"\x01\x07\x80\xfb\x00\x01\x03\x04",
         ];
         holds(&ManifestChange::replaced(&replacement), &golden.concat());
@@ -255,7 +263,7 @@ mod tests {
             Replacement { logs: vec![LogId::new(u64::MAX)], added: vec![segment()], lost: vec![lost; 256], ..Replacement::default() };
         let merge = Replacement {
             segments: ids(0),
-            added: (0..8).map(|_| LiveSegment { segments: ids(0), ..segment() }).collect(),
+            added: (0..8).map(|_| LiveSegment { segments: ids(0), siblings: ids(0)[..7].to_vec(), ..segment() }).collect(),
             ..Replacement::default()
         };
         for replacement in [holes, merge] {
@@ -265,12 +273,19 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_of_no_time_is_refused() {
+    fn a_segment_of_no_time_or_level_is_refused() {
         let replacement = Replacement { added: vec![segment()], ..Replacement::default() };
         let mut bytes = ManifestChange::replaced(&replacement).encode();
         // Behind the number of the change, two empty lists, one item, its identity, salt and epoch: the time, as the largest of numbers.
         bytes.splice(37..38, [[0xfd].as_slice(), &[0xff; 8]].concat());
         let Ok(ManifestChange::SegmentsReplaced { added, .. }) = ManifestChange::decode(&bytes) else { panic!("every number is one") };
+        let refused = added.into_iter().map(Added::segment).next();
+        assert!(matches!(refused, Some(Err(Corruption::Payload { what: "manifest" }))));
+        let mut bytes = ManifestChange::replaced(&replacement).encode();
+        // The level is the last field; behind it, the number of ranges that are lost.
+        let at = bytes.len() - 2;
+        bytes[at] = 3;
+        let Ok(ManifestChange::SegmentsReplaced { added, .. }) = ManifestChange::decode(&bytes) else { panic!("every byte is one") };
         let refused = added.into_iter().map(Added::segment).next();
         assert!(matches!(refused, Some(Err(Corruption::Payload { what: "manifest" }))));
     }

@@ -115,7 +115,7 @@ impl Contents {
     }
 
     /// Whether a segment is live, or was and may still have its file.
-    pub(super) fn was_named(&self, id: SegmentId) -> bool {
+    pub(crate) fn was_named(&self, id: SegmentId) -> bool {
         self.segments.contains_key(&id) || self.gone_segments.contains(&id)
     }
 
@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
     use crate::log::recovery::ClosedEnd;
-    use crate::sealed::SegmentHeader;
+    use crate::sealed::{Level, SegmentHeader};
     use crate::units::{Sequence, UnixMicros};
 
     pub(super) fn log(id: u64) -> LiveLog {
@@ -239,6 +239,8 @@ mod tests {
             header: SegmentHeader { id: SegmentId::new(id), salt: [id as u8; 16], epoch: [1; 16], created: UnixMicros::EPOCH },
             log: log.map(LogId::new),
             segments: segments.iter().copied().map(SegmentId::new).collect(),
+            siblings: Vec::new(),
+            level: Level::Arrived,
             sequences: (Sequence::new(id), Sequence::new(id + 1)),
             rows: 1,
             len_bytes: 640,

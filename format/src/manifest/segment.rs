@@ -3,7 +3,7 @@
 //! Its footer says the same, so that a manifest that is damaged can be made anew.
 
 use crate::error::Damage;
-use crate::sealed::{Provenance, SegmentHeader};
+use crate::sealed::{Level, Provenance, SegmentHeader};
 use crate::units::{ByteOffset, LogId, SegmentId, Sequence};
 
 /// A segment that the manifest names.
@@ -15,6 +15,10 @@ pub struct LiveSegment {
     pub log: Option<LogId>,
     /// The segments that it replaces.
     pub segments: Vec<SegmentId>,
+    /// The segments that replace them together with it.
+    pub siblings: Vec<SegmentId>,
+    /// What it is to compaction.
+    pub level: Level,
     /// The lowest sequence in it, and one past the highest.
     pub sequences: (Sequence, Sequence),
     /// The number of rows.
@@ -30,6 +34,8 @@ impl LiveSegment {
             header: header.clone(),
             log: provenance.log,
             segments: provenance.segments.clone(),
+            siblings: provenance.siblings.clone(),
+            level: provenance.level,
             sequences: provenance.sequences,
             rows,
             len_bytes,

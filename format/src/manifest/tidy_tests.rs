@@ -9,7 +9,7 @@ use super::*;
 use crate::directory::{DataDirectory, Opened};
 use crate::fs::double::{Fault, FaultKind, MemFs};
 use crate::log::recovery::ClosedEnd;
-use crate::sealed::SegmentHeader;
+use crate::sealed::{Level, SegmentHeader};
 use crate::units::{ByteOffset, Sequence, UnixMicros};
 
 const DIR: &str = "/data";
@@ -35,7 +35,16 @@ fn turn(manifest: &mut Manifest) -> Result<(), Error> {
     manifest.log_closed(log, Closed { end, is_damaged: false })?;
     let header = SegmentHeader { id: segment, salt: [3; 16], epoch: [2; 16], created: UnixMicros::EPOCH };
     let sequences = (Sequence::new(log.value()), end.sequence_end);
-    let added = vec![LiveSegment { header, log: Some(log), segments: Vec::new(), sequences, rows: 1, len_bytes: 999 }];
+    let added = vec![LiveSegment {
+        header,
+        log: Some(log),
+        segments: Vec::new(),
+        siblings: Vec::new(),
+        level: Level::Arrived,
+        sequences,
+        rows: 1,
+        len_bytes: 999,
+    }];
     manifest.replace(&Replacement { logs: vec![log], added, ..Replacement::default() })?;
     if segment.value() % 10 != 0 {
         manifest.replace(&Replacement { segments: vec![segment], ..Replacement::default() })?;

@@ -59,7 +59,8 @@ fn write(fs: &dyn FileSystem, dir: &Path) -> PathBuf {
         }
     }
     let sequences = (sequence(row), sequence(0).after(1));
-    let provenance = Provenance { log: None, segments: Vec::new(), sequences, received: Vec::new() };
+    let provenance =
+        Provenance { log: None, segments: Vec::new(), siblings: Vec::new(), level: Level::Arrived, sequences, received: Vec::new() };
     writer.finish(&provenance).unwrap().commit().unwrap();
     dir.join(header.id.file_name())
 }

@@ -9,6 +9,7 @@ use super::blocks::Block;
 use super::compress::Packer;
 use super::deltas::{self, Base};
 use super::header::HEADER_LEN_BYTES;
+use super::level::Level;
 use super::section::{STREAM_BLOCK_BYTES, Section};
 
 /// The longest footer, in bytes, and the most memory that decoding one takes. A block of 16,384 rows costs some ten bytes a column.
@@ -28,6 +29,10 @@ pub struct Provenance {
     pub log: Option<LogId>,
     /// The segments it was merged from.
     pub segments: Vec<SegmentId>,
+    /// The other segments that were made of the same, without which it has not all of their rows: they become live together.
+    pub siblings: Vec<SegmentId>,
+    /// What it is to compaction.
+    pub level: Level,
     /// The lowest sequence in it, and one past the highest.
     pub sequences: (Sequence, Sequence),
     /// When rows were received: (first sequence, minute), of whole minutes; what is more precise is not kept. Sequences grow. A row was
@@ -52,6 +57,8 @@ pub(super) struct Footer {
 struct RawFooter {
     log: Option<u64>,
     segments: Vec<u64>,
+    siblings: Vec<u64>,
+    level: u8,
     sequences: (u64, u64),
     received: RawReceived,
     rows: u32,
@@ -74,6 +81,8 @@ impl Footer {
         let raw = RawFooter {
             log: self.provenance.log.map(LogId::value),
             segments: self.provenance.segments.iter().map(|id| id.value()).collect(),
+            siblings: self.provenance.siblings.iter().map(|id| id.value()).collect(),
+            level: self.provenance.level.number(),
             sequences: (self.provenance.sequences.0.value(), self.provenance.sequences.1.value()),
             received: pack_received(&self.provenance.received, packer)?,
             rows: self.rows,
@@ -110,6 +119,8 @@ impl Footer {
             provenance: Provenance {
                 log: raw.log.map(LogId::new),
                 segments: raw.segments.into_iter().map(SegmentId::new).collect(),
+                siblings: raw.siblings.into_iter().map(SegmentId::new).collect(),
+                level: Level::with_number(raw.level)?,
                 sequences: (Sequence::new(raw.sequences.0), Sequence::new(raw.sequences.1)),
                 received: unpack_received(&raw.received)?,
             },

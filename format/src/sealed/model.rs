@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Entries, Field, Finished, NO_SESSION, Posting, Provenance, Row, Run, Segment, SegmentHeader, SegmentWriter};
+use super::{Entries, Field, Finished, Level, NO_SESSION, Posting, Provenance, Row, Run, Segment, SegmentHeader, SegmentWriter};
 use crate::error::Error;
 use crate::fs::double::MemFs;
 use crate::record::Kind;
@@ -90,6 +90,8 @@ impl Model {
         Provenance {
             log: Some(LogId::new(7)),
             segments: vec![SegmentId::new(3), SegmentId::new(4)],
+            siblings: vec![SegmentId::new(0x13)],
+            level: Level::Settled,
             sequences: (Sequence::new(sequences.clone().min().unwrap_or(1)), Sequence::new(sequences.max().unwrap_or(0) + 1)),
             received: vec![(Sequence::new(1), UnixMicros::new(1_700_000_040_000_000).unwrap())],
         }

@@ -1,8 +1,7 @@
 //! What compaction knows of a segment.
 
-use format::{Segment, SegmentId, UnixMicros};
+use format::{Level, Segment, SegmentId, UnixMicros};
 
-use super::Level;
 use crate::error::Error;
 
 /// How many times are looked at: enough to tell a hundredth of the rows.
@@ -29,7 +28,7 @@ impl LiveSegment {
     /// # Errors
     ///
     /// [`Error::Segment`].
-    pub fn read(segment: &Segment, level: Level) -> Result<Option<LiveSegment>, Error> {
+    pub fn read(segment: &Segment) -> Result<Option<LiveSegment>, Error> {
         let read = || {
             let (mut number, mut ends) = (0, None);
             while let Some(run) = segment.run(number)? {
@@ -47,7 +46,7 @@ impl LiveSegment {
             }
             sample.sort_unstable();
             let sample = sample.into_iter().filter_map(UnixMicros::new).collect();
-            Ok(Some(LiveSegment { id: segment.header().id, level, rows, times, sample }))
+            Ok(Some(LiveSegment { id: segment.header().id, level: segment.provenance().level, rows, times, sample }))
         };
         read().map_err(|error: format::Error| Error::from(error).in_segment(segment))
     }

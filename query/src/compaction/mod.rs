@@ -35,21 +35,10 @@ mod tests;
 
 use std::ops::Range;
 
-use format::{SegmentId, UnixMicros};
+use format::{Level, SegmentId, UnixMicros};
 
 use crate::merge::Division;
 pub use live::LiveSegment;
-
-/// What a segment is to compaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// Sealed from a log or loaded, or made of such: it may overlap with any other.
-    Arrived,
-    /// Apart in time from every other settled one.
-    Settled,
-    /// The one with rows whose time is far from now.
-    Outliers,
-}
 
 /// The measures of compaction; tests have smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

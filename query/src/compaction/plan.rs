@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use format::UnixMicros;
+use format::{Level, UnixMicros};
 
 use super::estimate::{cuts, rows_between};
 use super::slots::{Slot, slots};
-use super::{Compaction, Level, LiveSegment, Merge};
+use super::{Compaction, LiveSegment, Merge};
 use crate::merge::Division;
 
 /// Of the rows of outliers, so many times fewer are added to them.

@@ -38,7 +38,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use format::sealed::{Field, Finished, Provenance, Run};
-use format::{Segment, Sequence, SiteId, UnixMicros};
+use format::{Segment, SegmentId, Sequence, SiteId, UnixMicros};
 
 use crate::error::Error;
 use crate::rows::SegmentRows;
@@ -114,9 +114,14 @@ fn write_all(
     keep: &dyn Fn(SiteId) -> Keep,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Vec<Option<Sealed>>, Error> {
+    let inputs: Vec<Inputs<'_>> =
+        (0..targets.len()).map(|output| Inputs::new(segments, keep, division, output, is_stopped)).collect::<Result<_, _>>()?;
+    // Each names the others, so which of them are written is known before the first is.
+    let written: Vec<SegmentId> =
+        targets.iter().zip(&inputs).filter(|(_, inputs)| inputs.have_rows).map(|(target, _)| target.header.id).collect();
     let mut outputs = Vec::with_capacity(targets.len());
-    for (output, target) in targets.iter().enumerate() {
-        let finished = write(*target, &Inputs::new(segments, keep, division, output, is_stopped)?)?;
+    for (target, inputs) in targets.iter().zip(&inputs) {
+        let finished = write(*target, inputs, &written)?;
         let opened = finished.map(|finished| Ok::<_, Error>((finished.open(target.fs)?, finished)));
         outputs.push(opened.transpose()?.map(|(segment, finished)| Sealed { finished, segment }));
     }
@@ -132,14 +137,14 @@ fn write_all(
     Ok(outputs)
 }
 
-/// Writes an output, up to its trailer, unless it has no rows.
-fn write(target: Target<'_>, inputs: &Inputs<'_>) -> Result<Option<Finished>, Error> {
+/// Writes an output, up to its trailer, unless it has no rows. `written` are those that have some.
+fn write(target: Target<'_>, inputs: &Inputs<'_>, written: &[SegmentId]) -> Result<Option<Finished>, Error> {
     if !inputs.have_rows {
         return Ok(None);
     }
     let mut survey = survey::survey(inputs, target.columns)?;
     let made = shapes::plan(inputs, &mut survey)?;
-    let provenance = inputs.provenance(std::mem::take(&mut survey.received));
+    let provenance = inputs.provenance(target, written, std::mem::take(&mut survey.received));
     build::write(target, inputs, survey, &made, &provenance).map(Some)
 }
 
@@ -237,11 +242,13 @@ impl<'a> Inputs<'a> {
         if (self.is_stopped)() { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    fn provenance(&self, received: Vec<(Sequence, UnixMicros)>) -> Provenance {
+    fn provenance(&self, target: Target<'_>, written: &[SegmentId], received: Vec<(Sequence, UnixMicros)>) -> Provenance {
         let sequences = || self.segments.iter().map(|segment| segment.provenance().sequences).filter(|(first, end)| first < end);
         Provenance {
             log: None,
             segments: self.segments.iter().map(|segment| segment.header().id).collect(),
+            siblings: written.iter().copied().filter(|id| *id != target.header.id).collect(),
+            level: target.level,
             sequences: (
                 sequences().map(|(first, _)| first).min().unwrap_or(Sequence::FIRST),
                 sequences().map(|(_, end)| end).max().unwrap_or(Sequence::FIRST),

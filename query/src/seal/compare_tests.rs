@@ -4,7 +4,7 @@ use std::path::Path;
 
 use format::fs::double::MemFs;
 use format::sealed::SegmentHeader;
-use format::{PageHash, Record, SegmentId, SessionId, Source, TokenId, UnixMicros};
+use format::{Level, PageHash, Record, SegmentId, SessionId, Source, TokenId, UnixMicros};
 
 use super::*;
 use crate::seal::survey::survey;
@@ -128,7 +128,8 @@ fn a_segment_is_that_of_its_rows_and_of_no_others() {
         let fs = MemFs::new(1);
         let header = SegmentHeader { id: SegmentId::FIRST, salt: [1; 16], epoch: [2; 16], created: UnixMicros::EPOCH };
         let columns_rule = ColumnRule { min_rows, min_share: 100, max_of_site: 256 };
-        let target = Target { fs: &fs, dir: Path::new("/"), header: &header, id_secret: [9; 16], columns: columns_rule };
+        let target =
+            Target { fs: &fs, dir: Path::new("/"), header: &header, id_secret: [9; 16], columns: columns_rule, level: Level::Arrived };
         let segment = seal(target, &Records::new(&rows()), None, &|| false).unwrap().segment;
         let is_same = |records: &[Record<'_>]| match compare(&segment, &Records::new(records).sum(), &|| false) {
             Ok(()) => true,

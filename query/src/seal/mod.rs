@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use format::fs::FileSystem;
 use format::sealed::{Finished, Provenance, SegmentHeader};
-use format::{LogId, Record, Segment, Sequence};
+use format::{Level, LogId, Record, Segment, Sequence};
 
 use crate::active::{ActiveIndex, Sequences};
 use crate::error::Error;
@@ -99,6 +99,8 @@ pub struct Target<'a> {
     pub id_secret: [u8; 16],
     /// Which properties get columns.
     pub columns: ColumnRule,
+    /// What it is to compaction.
+    pub level: Level,
 }
 
 /// A segment that was written, synced and compared with its input, and is not yet committed.
@@ -121,7 +123,14 @@ pub struct Sealed {
 /// [`Error::NotEqual`] if what was read back is not what was written; [`Error::Stopped`].
 pub fn seal(target: Target<'_>, input: &impl Input, log: Option<LogId>, is_stopped: &dyn Fn() -> bool) -> Result<Sealed, Error> {
     let survey = survey::survey(&Rows { input, is_stopped })?;
-    let provenance = Provenance { log, segments: Vec::new(), sequences: survey.sequences(), received: survey.received.clone() };
+    let provenance = Provenance {
+        log,
+        segments: Vec::new(),
+        siblings: Vec::new(),
+        level: target.level,
+        sequences: survey.sequences(),
+        received: survey.received.clone(),
+    };
     let sum = survey.sum.clone();
     let sealed = build::write(target, survey, input, &provenance, is_stopped).and_then(|finished| {
         let segment = finished.open(target.fs)?;

@@ -7,7 +7,8 @@ use format::fs::FileSystem;
 use format::fs::double::MemFs;
 use format::sealed::SegmentHeader;
 use format::{
-    ByteOffset, Kind, LogHeader, LogId, LogOptions, LogWriter, Record, Segment, SegmentId, Sequence, SessionId, SiteId, Source, UnixMicros,
+    ByteOffset, Kind, Level, LogHeader, LogId, LogOptions, LogWriter, Record, Segment, SegmentId, Sequence, SessionId, SiteId, Source,
+    UnixMicros,
 };
 use query::{ActiveIndex, ActiveWriter, ClosedLog, ColumnRule, Snapshot, Target};
 
@@ -154,7 +155,7 @@ impl Log {
 pub(crate) fn seal_into(fs: &MemFs, dir: &Path, log: &ClosedLog, columns: ColumnRule) -> Arc<Segment> {
     let id = SegmentId::new(log.id().value());
     let header = SegmentHeader { id, salt: [id.value() as u8; 16], epoch: [7; 16], created: UnixMicros::EPOCH };
-    let target = Target { fs, dir, header: &header, id_secret: [9; 16], columns };
+    let target = Target { fs, dir, header: &header, id_secret: [9; 16], columns, level: Level::Arrived };
     let sealed = query::seal(target, log, Some(log.id()), &|| false).unwrap();
     sealed.finished.commit().unwrap();
     Segment::open(fs, &dir.join(id.file_name())).unwrap()

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use format::fs::double::{Fault, FaultKind, MemFs, Op};
-use format::sealed::{Field, SegmentHeader};
-use format::{Record, Segment, SegmentId, Sequence, SessionId, SiteId, UnixMicros};
+use format::sealed::{Field, Provenance, SegmentHeader};
+use format::{Level, Record, Segment, SegmentId, Sequence, SessionId, SiteId, UnixMicros};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use query::{ColumnRule, Compaction, Division, Error, Keep, Level, LiveSegment, Sealed, SegmentRows, Snapshot, Target};
+use query::{ColumnRule, Compaction, Division, Error, Keep, LiveSegment, Sealed, SegmentRows, Snapshot, Target};
 
 use crate::events::{Event, HOUR, Log, instant};
 use crate::full_scan::{ask, column_rule, file, question};
@@ -28,14 +28,17 @@ fn header(id: u64) -> SegmentHeader {
 fn merge_with(
     fs: &MemFs,
     id: u64,
-    (inputs, division): (&[Arc<Segment>], &Division),
+    (inputs, division, levels): (&[Arc<Segment>], &Division, &[Level]),
     columns: ColumnRule,
     keep: &dyn Fn(SiteId) -> Keep,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Vec<Option<Sealed>>, Error> {
     let headers: Vec<SegmentHeader> = (id..).take(division.outputs()).map(header).collect();
-    let target = |header| Target { fs, dir: Path::new(DIR), header, id_secret: [9; 16], columns };
-    query::merge(&headers.iter().map(target).collect::<Vec<_>>(), division, inputs, keep, is_stopped)
+    let target = |(number, header)| {
+        let level = levels.get(number).copied().unwrap_or(Level::Arrived);
+        Target { fs, dir: Path::new(DIR), header, id_secret: [9; 16], columns, level }
+    };
+    query::merge(&headers.iter().enumerate().map(target).collect::<Vec<_>>(), division, inputs, keep, is_stopped)
 }
 
 /// Merges, commits and opens again; by output.
@@ -46,9 +49,26 @@ fn merged(
     columns: ColumnRule,
     keep: &dyn Fn(SiteId) -> Keep,
 ) -> Vec<Option<Arc<Segment>>> {
+    merged_as(id, (inputs, division, &[]), columns, keep)
+}
+
+/// The same, for outputs of some levels.
+fn merged_as(
+    id: u64,
+    merge: (&[Arc<Segment>], &Division, &[Level]),
+    columns: ColumnRule,
+    keep: &dyn Fn(SiteId) -> Keep,
+) -> Vec<Option<Arc<Segment>>> {
     let fs = MemFs::new(id);
-    let outputs = merge_with(&fs, id, (inputs, division), columns, keep, &|| false).unwrap();
-    assert_eq!(fs.files().len(), outputs.iter().flatten().count());
+    let outputs = merge_with(&fs, id, merge, columns, keep, &|| false).unwrap();
+    let written: Vec<SegmentId> = outputs.iter().flatten().map(|sealed| sealed.segment.header().id).collect();
+    assert_eq!(fs.files().len(), written.len());
+    for Sealed { segment, .. } in outputs.iter().flatten() {
+        let Provenance { log, segments, siblings, .. } = segment.provenance();
+        let others: Vec<SegmentId> = written.iter().copied().filter(|id| *id != segment.header().id).collect();
+        assert_eq!((log, siblings), (&None, &others), "each names those that became live with it");
+        assert!(segments.iter().eq(merge.0.iter().map(|input| &input.header().id)));
+    }
     let open = |Sealed { finished, .. }: Sealed| {
         finished.commit().unwrap();
         Segment::open(&fs, finished.path()).unwrap()
@@ -58,7 +78,7 @@ fn merged(
 
 fn seal(id: u64, rows: &Rows, columns: ColumnRule) -> Arc<Segment> {
     let fs = MemFs::new(id);
-    let target = Target { fs: &fs, dir: Path::new(DIR), header: &header(id), id_secret: [9; 16], columns };
+    let target = Target { fs: &fs, dir: Path::new(DIR), header: &header(id), id_secret: [9; 16], columns, level: Level::Arrived };
     let Sealed { finished, .. } = query::seal(target, rows, None, &|| false).unwrap();
     finished.commit().unwrap();
     Segment::open(&fs, finished.path()).unwrap()
@@ -291,8 +311,9 @@ proptest! {
 fn check_described(segment: &Segment, stored: &Stored) -> Result<(), TestCaseError> {
     let mut times: Vec<UnixMicros> = stored.values().map(|bytes| Record::decode(bytes).unwrap().time).collect();
     times.sort_unstable();
-    let described = LiveSegment::read(segment, Level::Settled).unwrap().unwrap();
-    prop_assert_eq!((described.id, described.level, described.rows), (segment.header().id, Level::Settled, times.len() as u64));
+    let described = LiveSegment::read(segment).unwrap().unwrap();
+    let level = segment.provenance().level;
+    prop_assert_eq!((described.id, described.level, described.rows), (segment.header().id, level, times.len() as u64));
     prop_assert_eq!(described.times, (times[0], times[times.len() - 1]));
     // So few rows are all looked at.
     times.truncate(256);
@@ -308,36 +329,37 @@ proptest! {
     fn compaction_keeps_rows_and_settles_them_apart(logs in vec(vec(made(), 1..40), 1..16), settled_rows in 10..100u64) {
         let measures = Compaction { settled_rows, gather: 4, slack: 2 };
         let near = instant(-100 * MINUTE)..instant(100 * MINUTE);
-        let (mut live, mut next, mut sequence): (Vec<(Arc<Segment>, Level, Stored)>, _, _) = (Vec::new(), 1, 5);
+        let (mut live, mut next, mut sequence): (Vec<(Arc<Segment>, Stored)>, _, _) = (Vec::new(), 1, 5);
         for (made, left) in logs.iter().zip((0..logs.len()).rev()) {
             let rows = Rows::from_made(made, &mut sequence, 0);
-            live.push((seal(next, &rows, ColumnRule::default()), Level::Arrived, rows.0.into_iter().collect()));
+            live.push((seal(next, &rows, ColumnRule::default()), rows.0.into_iter().collect()));
             next += 1;
-            for (segment, _, stored) in &live {
+            for (segment, stored) in &live {
                 check_described(segment, stored)?;
             }
-            let read = |(segment, level, _): &(Arc<Segment>, Level, Stored)| LiveSegment::read(segment, *level).unwrap().unwrap();
+            let read = |(segment, _): &(Arc<Segment>, Stored)| LiveSegment::read(segment).unwrap().unwrap();
             while let Some(merge) = measures.next(&live.iter().map(read).collect::<Vec<_>>(), near.clone(), left == 0) {
                 let (mut inputs, mut stored) = (Vec::new(), Stored::new());
-                for (segment, _, rows) in live.extract_if(.., |(segment, ..)| merge.inputs.contains(&segment.header().id)) {
+                for (segment, rows) in live.extract_if(.., |(segment, _)| merge.inputs.contains(&segment.header().id)) {
                     inputs.push(segment);
                     stored.extend(rows);
                 }
-                let outputs = merged(next, &inputs, &merge.division, ColumnRule::default(), &|_| Keep::All);
+                let outputs = merged_as(next, (&inputs, &merge.division, &merge.levels), ColumnRule::default(), &|_| Keep::All);
                 next += outputs.len() as u64;
                 for ((output, segment), level) in outputs.into_iter().enumerate().zip(merge.levels) {
                     let is_here = |bytes: &[u8]| merge.division.output_of(Record::decode(bytes).unwrap().time) == output;
                     let stored: Stored = stored.iter().filter(|(_, bytes)| is_here(bytes)).map(|(at, bytes)| (*at, bytes.clone())).collect();
                     if let Some(segment) = segment {
                         check(&segment, &stored)?;
-                        live.push((segment, level, stored));
+                        prop_assert_eq!(segment.provenance().level, level);
+                        live.push((segment, stored));
                     }
                 }
             }
         }
-        prop_assert_eq!(live.iter().map(|(.., stored)| stored.len()).sum::<usize>(), logs.iter().map(Vec::len).sum::<usize>());
-        let settled = live.iter().filter(|(_, level, _)| *level == Level::Settled);
-        let rows = settled.map(|(.., stored)| stored.len() as u64).sum();
+        prop_assert_eq!(live.iter().map(|(_, stored)| stored.len()).sum::<usize>(), logs.iter().map(Vec::len).sum::<usize>());
+        let settled = live.iter().filter(|(segment, _)| segment.provenance().level == Level::Settled);
+        let rows = settled.map(|(_, stored)| stored.len() as u64).sum();
         prop_assert!(live.len() <= measures.live_max(rows), "{} segments for {rows} rows", live.len());
     }
 }
@@ -362,7 +384,7 @@ fn two_segments() -> ([Arc<Segment>; 2], Division) {
 #[test]
 fn a_call_that_fails_leaves_no_segment() {
     let (inputs, division) = two_segments();
-    let merge = |fs: &MemFs| merge_with(fs, 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &|| false);
+    let merge = |fs: &MemFs| merge_with(fs, 5, (&inputs, &division, &[]), ColumnRule::default(), &|_| Keep::All, &|| false);
     let whole = MemFs::new(1);
     merge(&whole).unwrap();
     let mut failed = 0;
@@ -397,7 +419,7 @@ fn merging_stops_when_it_is_told_to() {
         looks.set(looks.get() + 1);
         false
     };
-    merge_with(&MemFs::new(1), 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &count).unwrap();
+    merge_with(&MemFs::new(1), 5, (&inputs, &division, &[]), ColumnRule::default(), &|_| Keep::All, &count).unwrap();
     // Inputs, numbering, surveys, shapes, dictionaries, runs, rows, reading back: each of them looks.
     assert!(looks.get() > 60, "{}", looks.get());
     for stop_at in 0..looks.replace(0) {
@@ -407,7 +429,7 @@ fn merging_stops_when_it_is_told_to() {
             looks.set(looks.get() + 1);
             looks.get() > stop_at
         };
-        let merged = merge_with(&fs, 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &is_stopped);
+        let merged = merge_with(&fs, 5, (&inputs, &division, &[]), ColumnRule::default(), &|_| Keep::All, &is_stopped);
         assert!(matches!(merged, Err(Error::Stopped)), "{stop_at}");
         assert!(fs.files().is_empty());
     }
@@ -419,7 +441,14 @@ fn a_damaged_input_is_named_and_leaves_no_segment() {
     let (inputs, division) = two_segments();
     let sealed = MemFs::new(1);
     let rows = Rows((5..).zip(rows_of(&inputs[0])).map(|(sequence, bytes)| (Sequence::new(sequence), bytes)).collect());
-    let target = Target { fs: &sealed, dir: Path::new(DIR), header: &header(3), id_secret: [9; 16], columns: ColumnRule::default() };
+    let target = Target {
+        fs: &sealed,
+        dir: Path::new(DIR),
+        header: &header(3),
+        id_secret: [9; 16],
+        columns: ColumnRule::default(),
+        level: Level::Arrived,
+    };
     let Sealed { finished, .. } = query::seal(target, &rows, None, &|| false).unwrap();
     finished.commit().unwrap();
     let bytes = sealed.live(finished.path()).unwrap();
@@ -432,7 +461,7 @@ fn a_damaged_input_is_named_and_leaves_no_segment() {
         let Ok(segment) = Segment::open(&damaged, finished.path()) else { continue };
         let fs = MemFs::new(3);
         let inputs = [Arc::clone(&inputs[1]), segment];
-        match merge_with(&fs, 5, (&inputs, &division), ColumnRule::default(), &|_| Keep::All, &|| false) {
+        match merge_with(&fs, 5, (&inputs, &division, &[]), ColumnRule::default(), &|_| Keep::All, &|| false) {
             Err(Error::Segment { segment, source: format::Error::Corrupt { path, .. } }) => {
                 assert_eq!((segment, path.as_path()), (SegmentId::new(3), finished.path()), "byte {at}");
                 assert!(fs.files().is_empty(), "byte {at}");

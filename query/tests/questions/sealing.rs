@@ -5,7 +5,7 @@ use std::path::Path;
 
 use format::fs::double::{Fault, FaultKind, MemFs};
 use format::sealed::SegmentHeader;
-use format::{Kind, PageHash, Record, SegmentId, Sequence, SessionId, SiteId, Source, TokenId, UnixMicros};
+use format::{Kind, Level, PageHash, Record, SegmentId, Sequence, SessionId, SiteId, Source, TokenId, UnixMicros};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -41,7 +41,12 @@ fn header() -> SegmentHeader {
 }
 
 fn seal(fs: &MemFs, input: &impl Input, columns: ColumnRule) -> Result<Sealed, Error> {
-    query::seal(Target { fs, dir: Path::new("/"), header: &header(), id_secret: [9; 16], columns }, input, None, &|| false)
+    query::seal(
+        Target { fs, dir: Path::new("/"), header: &header(), id_secret: [9; 16], columns, level: Level::Arrived },
+        input,
+        None,
+        &|| false,
+    )
 }
 
 /// Bytes from which a record is made: which fields it has, and small numbers that pick their values.
@@ -212,7 +217,8 @@ fn a_segment_that_differs_from_its_log_is_refused() {
 fn sealing_stops_when_it_is_told_to() {
     let fs = MemFs::new(1);
     let header = header();
-    let target = Target { fs: &fs, dir: Path::new("/"), header: &header, id_secret: [9; 16], columns: ColumnRule::default() };
+    let target =
+        Target { fs: &fs, dir: Path::new("/"), header: &header, id_secret: [9; 16], columns: ColumnRule::default(), level: Level::Arrived };
     for stop_at in 0..3 {
         let looks = Cell::new(0);
         let is_stopped = || {

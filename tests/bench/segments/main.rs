@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use format::fs::RealFs;
 use format::sealed::{IdBatch, IdKey, SegmentHeader};
-use format::{Segment, SegmentId, Sequence, UnixMicros};
+use format::{Level, Segment, SegmentId, Sequence, UnixMicros};
 use query::{ColumnRule, Input, Snapshot, Target};
 
 use arena::{Arena, Ids, SITE, Shares, WithIds};
@@ -72,7 +72,8 @@ fn number(variable: &str, default: u64) -> u64 {
 /// Seals all rows into one segment and gives its path.
 fn sealed(rows: &impl Input, folder: &Path, id: u64) -> PathBuf {
     let header = SegmentHeader { id: SegmentId::new(id), salt: [7; 16], epoch: [1; 16], created: UnixMicros::EPOCH };
-    let target = Target { fs: &RealFs, dir: folder, header: &header, id_secret: ID_SECRET, columns: ColumnRule::default() };
+    let columns = ColumnRule::default();
+    let target = Target { fs: &RealFs, dir: folder, header: &header, id_secret: ID_SECRET, columns, level: Level::Arrived };
     let sealed = query::seal(target, rows, None, &|| false).expect("the rows can be sealed");
     sealed.finished.commit().expect("the trailer can be written");
     sealed.finished.path().to_owned()
