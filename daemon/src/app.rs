@@ -1,7 +1,7 @@
 //! The daemon as a whole: builds everything in order, serves, and drains.
 //!
 //! The order: the directory and its lock; the segments, and the logs, indexed and durable; the catalog and its owner; the socket; the
-//! committer and the sealer. Nothing is answered before all of it stands. The end is the same backwards: no new connections, what was
+//! committer, the sealer and the compactor. Nothing is answered before all of it stands. The end is the same backwards: no new connections, what was
 //! begun is answered, what is queued is committed, and a last frame says that nothing was in flight. A segment that is being made then is
 //! made after the next start.
 
@@ -29,7 +29,7 @@ use crate::recovery::{self, Start};
 use crate::sealer::{self, NotSealed};
 use crate::signals::Watch;
 use crate::store::{Store, Totals};
-use crate::{http, identity, priority, signals, telemetry};
+use crate::{compactor, http, identity, priority, signals, telemetry};
 
 /// How long a drain waits for clients; with what the last sync takes it stays below ten seconds.
 const GRACE: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
 
-    let engine = Engine::start(start, damage, lost_and_found, &config, &health)?;
+    let engine = Engine::start(start, damage, lost_and_found, &config, &health, true)?;
     if config.sync == SyncMode::Os {
         tracing::warn!("sync is left to the system: a crash of the machine loses what it had not written, and answers say so");
     }
@@ -177,7 +177,7 @@ pub(crate) fn seal(config: &Config) -> Result<Totals, Error> {
     report(&opened);
     let Opened { directory, manifest, damage, lost_and_found, .. } = opened;
     let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes), config.sync)?;
-    let engine = Engine::start(start, damage, lost_and_found, config, &health)?;
+    let engine = Engine::start(start, damage, lost_and_found, config, &health, false)?;
     let runtime = Builder::new_current_thread().build().map_err(system("the runtime"))?;
     let sealed = runtime.block_on(engine.appender.seal());
     let totals = engine.store.sealed();
@@ -189,12 +189,13 @@ pub(crate) fn seal(config: &Config) -> Result<Totals, Error> {
     }
 }
 
-/// What stores events and seals them: everything but those who ask for it.
+/// What stores events, seals them and merges segments: everything but those who ask for it.
 struct Engine {
     store: Arc<Store>,
     appender: Appender,
     committer: JoinHandle<()>,
     sealer: sealer::Running,
+    compactor: Option<compactor::Running>,
 }
 
 impl Engine {
@@ -204,6 +205,7 @@ impl Engine {
         lost_and_found: Vec<String>,
         config: &Config,
         health: &Arc<Health>,
+        compacts: bool,
     ) -> Result<Engine, Error> {
         let Start { recovered, rotation, files, damage: lost } = start;
         damage.extend(lost);
@@ -211,10 +213,17 @@ impl Engine {
         let policy = Policy { sync: config.sync, segment_bytes: config.segment_bytes, segment_age: config.segment_age };
         let (appender, queue) = appender::queue();
         let (sealer, tasks) = sealer::queue();
-        let running = sealer::start(tasks, rotation.place(), appender.clone(), Arc::clone(&store), Arc::clone(health))
-            .map_err(system("the sealer"))?;
+        let place = rotation.place();
+        let running =
+            sealer::start(tasks, place.clone(), appender.clone(), Arc::clone(&store), Arc::clone(health)).map_err(system("the sealer"))?;
         let committer = appender::start(queue, recovered, Box::new(rotation), sealer, Arc::clone(&store), Arc::clone(health), policy);
-        Ok(Engine { store, appender, committer: committer.map_err(system("the appender"))?, sealer: running })
+        let committer = committer.map_err(system("the appender"))?;
+        let compactor = compacts.then(|| {
+            let policy = compactor::Policy::new(&place, config.compaction_rate);
+            compactor::start(policy, place, appender.clone(), Arc::clone(&store), Arc::clone(health))
+        });
+        let compactor = compactor.transpose().map_err(system("the compactor"))?;
+        Ok(Engine { store, appender, committer, sealer: running, compactor })
     }
 
     /// Commits what is queued and ends; an error if the committer panicked.
@@ -222,6 +231,7 @@ impl Engine {
         self.appender.stop();
         let joined = self.committer.join();
         self.sealer.stop();
+        self.compactor.into_iter().for_each(compactor::Running::stop);
         joined
     }
 }

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 mod app;
 mod appender;
+mod bell;
 mod catalog;
 mod cli;
 mod client_ip;
+mod compactor;
 mod concurrency;
 mod config;
 mod health;

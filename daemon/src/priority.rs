@@ -1,4 +1,4 @@
-//! Who runs first where processors are short: the appender, then the HTTP threads, then queries, then the sealer.
+//! Who runs first where processors are short: the appender, then the HTTP threads, then queries, then the sealer, then the compactor.
 //!
 //! Every answer waits for the appender, which needs little of a processor but needs it at once when a sync returns; a question may wait for
 //! events. Threads can only be put back, never forward, without privileges, so the appender is where the process is and the others
@@ -16,6 +16,9 @@ const QUERY: i32 = 10;
 /// Nobody waits for a segment, as long as the sealer keeps up.
 const SEALING: i32 = 15;
 
+/// As far as it goes: a merge may take as long as it likes.
+const COMPACTING: i32 = 19;
+
 /// Puts the calling thread behind the appender.
 pub(crate) fn as_http_thread() {
     put_back(HTTP);
@@ -29,6 +32,11 @@ pub(crate) fn as_query_thread() {
 /// Puts the calling thread behind all others; or, when events may soon be refused because it `is_behind`, where HTTP threads are.
 pub(crate) fn as_sealing_thread(is_behind: bool) {
     put_back(if is_behind { HTTP } else { SEALING });
+}
+
+/// Puts the calling thread behind all others.
+pub(crate) fn as_compacting_thread() {
+    put_back(COMPACTING);
 }
 
 fn put_back(steps: i32) {
@@ -48,7 +56,9 @@ mod tests {
         let query = std::thread::spawn(|| (as_query_thread(), nice(0).unwrap()).1).join().unwrap();
         let sealing = [false, true].map(|is_behind| std::thread::spawn(move || (as_sealing_thread(is_behind), nice(0).unwrap()).1));
         let sealing = sealing.map(|thread| thread.join().unwrap());
+        let compacting = std::thread::spawn(|| (as_compacting_thread(), nice(0).unwrap()).1).join().unwrap();
         assert_eq!(nice(0).unwrap(), before);
+        assert_eq!(compacting, 19);
         assert_eq!(sealing, [(before + SEALING).min(19), (before + HTTP).min(19)]);
         assert_eq!(http, (before + HTTP).min(19));
         assert_eq!(query, (before + QUERY).min(19));

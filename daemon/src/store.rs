@@ -5,10 +5,11 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use format::{ByteOffset, Damage, Segment, UnixMicros};
+use format::{ByteOffset, Damage, Segment, SegmentId, UnixMicros};
 use query::{ActiveIndex, Missing, Snapshot};
 
 use crate::appender::Exchange;
+use crate::bell::Bell;
 use crate::question::{Overrun, Pool, Stop};
 
 /// A range of a file that is lost. Its text names file, first byte, and the byte behind.
@@ -40,6 +41,8 @@ pub(crate) struct Store {
     lost: RwLock<Arc<[Lost]>>,
     /// Grows when a log is set aside.
     set_aside: RwLock<Arc<[String]>>,
+    /// Rings when something was sealed, and what it was made of is gone.
+    arrivals: Bell,
     pool: Pool,
 }
 
@@ -68,6 +71,7 @@ impl Store {
             files: RwLock::new(Arc::new(files)),
             lost: RwLock::new(damage.into_iter().map(Lost).collect()),
             set_aside: RwLock::new(set_aside.into()),
+            arrivals: Bell::default(),
             pool,
         }
     }
@@ -82,6 +86,16 @@ impl Store {
     pub(crate) fn sealed(&self) -> Totals {
         let files = self.files();
         Totals { segments: files.segments.len(), rows: files.segments.iter().map(|segment| u64::from(segment.rows())).sum() }
+    }
+
+    /// All segments, in the order of their identities.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.files().segments.clone()
+    }
+
+    /// Rings when there is a new segment whose log is gone.
+    pub(crate) fn arrivals(&self) -> &Bell {
+        &self.arrivals
     }
 
     fn files(&self) -> Arc<Files> {
@@ -105,7 +119,14 @@ impl Store {
             files.logs.retain(|index| !exchange.logs.contains(&index.log().id()));
             files.segments.retain(|segment| !exchange.segments.contains(&segment.header().id));
             files.segments.extend(exchange.added.iter().map(|sealed| Arc::clone(&sealed.segment)));
+            files.segments.sort_by_key(|segment| segment.header().id);
         });
+        // Whoever made the others of them has read every row: nothing of them is lost.
+        let mut lost = self.lost.write().unwrap_or_else(PoisonError::into_inner);
+        let is_gone = |Lost(damage): &Lost| exchange.segments.iter().any(|id| damage.file == file_of(*id));
+        if lost.iter().any(is_gone) {
+            *lost = lost.iter().filter(|lost| !is_gone(lost)).cloned().collect();
+        }
     }
 
     /// What was lost to damage: answers may lack it and say so.
@@ -114,11 +135,20 @@ impl Store {
     }
 
     /// Notes segments that a question had to leave out; from now on every answer says so, because any may have to.
-    pub(crate) fn lose(&self, missing: Vec<Missing>) {
+    ///
+    /// `false` if others have taken the place of one of them meanwhile: then the answer lacks rows that are not lost, and is not to be given.
+    #[must_use]
+    pub(crate) fn lose(&self, missing: Vec<Missing>) -> bool {
+        let mut are_lost = true;
         for Missing { segment, times, error } in missing {
             let path = segment.path();
-            let file = format!("segments/{}", segment.header().id.file_name());
+            let file = file_of(segment.header().id);
+            // Locked before the look at what is live, as an exchange changes that first.
             let mut lost = self.lost.write().unwrap_or_else(PoisonError::into_inner);
+            if !self.files().segments.iter().any(|live| live.header().id == segment.header().id) {
+                are_lost = false;
+                continue;
+            }
             if lost.iter().any(|Lost(damage)| damage.file == file) {
                 continue;
             }
@@ -130,6 +160,7 @@ impl Store {
                 Damage { file, from: ByteOffset::new(0), end, sequences, times: (times.map(|ends| ends.0), times.map(|ends| ends.1)) };
             *lost = lost.iter().cloned().chain([Lost(damage)]).collect();
         }
+        are_lost
     }
 
     /// The files in `lost+found/`: what nothing explains, and logs of which something is lost.
@@ -161,4 +192,9 @@ impl Store {
         };
         self.pool.run(move |stop| question(&store.snapshot().stopped_when(stopped_when(stop)), stop)).await
     }
+}
+
+/// What the file of a segment is called in messages.
+fn file_of(id: SegmentId) -> String {
+    format!("segments/{}", id.file_name())
 }

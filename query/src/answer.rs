@@ -58,8 +58,14 @@ pub(crate) fn over<'s, T>(segments: &'s [Arc<Segment>], question: impl Fn(&[&'s 
                 Some(segment) => (Arc::clone(segment), Some(error)),
             },
         };
-        let times = times(&segment);
-        missing.push(Missing { segment, times, error });
+        missing.push(Missing::new(segment, error));
+    }
+}
+
+impl Missing {
+    /// A segment that could not be read, with the times that its directory has.
+    pub fn new(segment: Arc<Segment>, error: Option<Error>) -> Missing {
+        Missing { times: times(&segment), segment, error }
     }
 }
 

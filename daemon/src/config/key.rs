@@ -12,6 +12,7 @@ pub(crate) enum Key {
     Sync,
     SegmentBytes,
     SegmentAge,
+    CompactionRate,
     IngestRateLimit,
     IngestBurst,
     ApiRateLimit,
@@ -39,7 +40,7 @@ pub(crate) struct Description {
 }
 
 /// Every setting, in the order `--help` and `hitkeepd config` list them.
-pub(crate) const SETTINGS: [Description; 14] = [
+pub(crate) const SETTINGS: [Description; 15] = [
     Description {
         key: Key::HttpAddr,
         name: "http-addr",
@@ -102,6 +103,15 @@ pub(crate) const SETTINGS: [Description; 14] = [
         default: Some("1h"),
         allowed: "a time from 1s to 365d: a whole number with s, m, h or d",
         meaning: "Age at which a log that holds events is closed and the next one begun",
+    },
+    Description {
+        key: Key::CompactionRate,
+        name: "compaction-rate",
+        older: None,
+        placeholder: "SIZE",
+        default: Some("32MiB"),
+        allowed: "a size from 64KiB to 64GiB: bytes, or a whole number with KiB, MiB or GiB",
+        meaning: "Bytes a second that merging segments may write",
     },
     Description {
         key: Key::IngestRateLimit,

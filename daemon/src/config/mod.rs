@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) segment_bytes: u64,
     /// Age at which a log is closed, 1 s to 365 days.
     pub(crate) segment_age: Duration,
+    /// Bytes a second that merging segments may write, 64 KiB to 64 GiB.
+    pub(crate) compaction_rate: u64,
     /// Ingest requests a second and address; 0 is no limit.
     pub(crate) ingest_rate: f64,
     /// Ingest requests at once, at least 1.
@@ -129,6 +131,7 @@ impl Config {
             sync: required(given, Key::Sync, value::sync)?,
             segment_bytes: required(given, Key::SegmentBytes, value::segment_bytes)?,
             segment_age: required(given, Key::SegmentAge, value::segment_age)?,
+            compaction_rate: required(given, Key::CompactionRate, value::compaction_rate)?,
             ingest_rate: required(given, Key::IngestRateLimit, value::rate)?,
             ingest_burst: required(given, Key::IngestBurst, value::burst)?,
             api_rate: required(given, Key::ApiRateLimit, value::rate)?,
@@ -149,6 +152,7 @@ impl Config {
             Key::Sync => self.sync.to_string(),
             Key::SegmentBytes => value::size_text(self.segment_bytes),
             Key::SegmentAge => value::duration_text(self.segment_age),
+            Key::CompactionRate => value::size_text(self.compaction_rate),
             Key::IngestRateLimit => self.ingest_rate.to_string(),
             Key::IngestBurst => self.ingest_burst.to_string(),
             Key::ApiRateLimit => self.api_rate.to_string(),

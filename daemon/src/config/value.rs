@@ -122,6 +122,10 @@ pub(super) fn segment_bytes(text: &str) -> Option<u64> {
     size(text).filter(|bytes| (64 * KIB..=GIB).contains(bytes))
 }
 
+pub(super) fn compaction_rate(text: &str) -> Option<u64> {
+    size(text).filter(|bytes| (64 * KIB..=64 * GIB).contains(bytes))
+}
+
 pub(super) fn segment_age(text: &str) -> Option<Duration> {
     duration(text).filter(|age| (Duration::from_secs(1)..=Duration::from_secs(365 * 86_400)).contains(age))
 }

@@ -213,8 +213,7 @@ async fn ask<T: Send + 'static>(
     match store.ask(move |snapshot, _| question(snapshot)).await {
         Ok(Ok(query::Answer { value, missing })) => {
             // Noted before anything is said: from now on every answer names it.
-            store.lose(missing);
-            Ok((value, incomplete::lacking(&store.damage())))
+            if store.lose(missing) { Ok((value, incomplete::lacking(&store.damage()))) } else { Err(Error::QueryOverrun) }
         }
         Err(_) | Ok(Err(query::Error::Stopped)) => Err(Error::QueryOverrun),
         Ok(Err(error)) => {

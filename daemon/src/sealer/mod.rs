@@ -20,7 +20,7 @@
 mod worker;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,6 +93,7 @@ impl Sealer {
 }
 
 /// Where segments are made.
+#[derive(Clone)]
 pub(crate) struct Place {
     /// The file system of the data directory.
     pub(crate) fs: Arc<dyn FileSystem>,

@@ -10,6 +10,7 @@ use format::{Kind, LogId, LogOptions, Record, Sequence, SiteId, Source, UnixMicr
 
 use super::*;
 use crate::appender::{self, MAX_NAMES, Outcome, Policy, Submission};
+use crate::compactor;
 use crate::config::SyncMode;
 use crate::question::Pool;
 use crate::recovery::{self, Start};
@@ -23,15 +24,18 @@ const SEGMENT_BYTES: u64 = 1024;
 const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 20, step_bytes: 4096 };
 
 /// Everything between a start and an end.
-struct Life {
-    fs: MemFs,
-    appender: Appender,
+pub(crate) struct Life {
+    pub(crate) fs: MemFs,
+    pub(crate) appender: Appender,
     committer: JoinHandle<()>,
     sealer: Running,
-    store: Arc<Store>,
-    health: Arc<Health>,
+    compactor: Option<compactor::Running>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) health: Arc<Health>,
     /// How many ranges were lost when it began.
-    losses: usize,
+    pub(crate) losses: usize,
+    /// The times of events, by their numbers.
+    time: fn(usize) -> UnixMicros,
 }
 
 impl Life {
@@ -40,6 +44,16 @@ impl Life {
     }
 
     fn begin_with(fs: &MemFs, sync: SyncMode) -> Result<Life, format::Error> {
+        Life::begin_compacting(fs, sync, |number| UnixMicros::new(number as i64 * 1_000_000).unwrap(), None)
+    }
+
+    /// A life in which segments are merged as well.
+    pub(crate) fn begin_compacting(
+        fs: &MemFs,
+        sync: SyncMode,
+        time: fn(usize) -> UnixMicros,
+        compaction: Option<compactor::Policy>,
+    ) -> Result<Life, format::Error> {
         match fs.create_dir(Path::new(DIR)) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(format::Error::io("create", Path::new(DIR))(error));
@@ -57,16 +71,18 @@ impl Life {
         let (appender, queue) = appender::queue();
         let (sealer, tasks) = super::queue();
         let place = Place { pause: Duration::from_millis(20), patience: Duration::from_millis(20), ..rotation.place() };
-        let running = super::start(tasks, place, appender.clone(), Arc::clone(&store), Arc::clone(&health)).unwrap();
+        let running = super::start(tasks, place.clone(), appender.clone(), Arc::clone(&store), Arc::clone(&health)).unwrap();
         let committer =
             appender::start(queue, recovered, Box::new(rotation), sealer, Arc::clone(&store), Arc::clone(&health), policy).unwrap();
-        Ok(Life { fs: fs.clone(), appender, committer, sealer: running, store, health, losses })
+        let compactor =
+            compaction.map(|policy| compactor::start(policy, place, appender.clone(), Arc::clone(&store), Arc::clone(&health)).unwrap());
+        Ok(Life { fs: fs.clone(), appender, committer, sealer: running, compactor, store, health, losses, time })
     }
 
-    async fn store(&self, number: usize) -> Outcome {
+    pub(crate) async fn store(&self, number: usize) -> Outcome {
         loop {
             let id = id(number);
-            let time = UnixMicros::new(i64::try_from(number).unwrap() * 1_000_000).unwrap();
+            let time = (self.time)(number);
             let mut record = Record::new(Kind::Event, Source::Server, SITE, time, time);
             record.name = if number.is_multiple_of(3) { "purchase" } else { "signup" };
             record.event_id = Some(&id);
@@ -78,13 +94,14 @@ impl Life {
         }
     }
 
-    fn end(self) {
+    pub(crate) fn end(self) {
         self.appender.stop();
         self.committer.join().unwrap();
         self.sealer.stop();
+        self.compactor.into_iter().for_each(compactor::Running::stop);
     }
 
-    fn files(&self, folder: &str) -> Vec<String> {
+    pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         self.fs.list(&Path::new(DIR).join(folder)).unwrap()
     }
 }
@@ -93,11 +110,11 @@ fn id(number: usize) -> String {
     format!("id-{number}")
 }
 
-fn stored(sequence: u64) -> Outcome {
+pub(crate) fn stored(sequence: u64) -> Outcome {
     Outcome::Stored { sequence: Sequence::new(sequence), durable: true }
 }
 
-fn duplicate(sequence: u64) -> Outcome {
+pub(crate) fn duplicate(sequence: u64) -> Outcome {
     Outcome::Duplicate { sequence: Sequence::new(sequence), durable: true }
 }
 

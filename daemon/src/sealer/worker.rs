@@ -106,9 +106,11 @@ impl Worker {
                     }
                     tracing::info!(%log, segment = %id, seconds = begun.elapsed().as_secs_f64(), "sealed a log");
                     if to_seal.lost.is_empty() {
-                        return self.remove(log);
+                        self.remove(log)?;
+                    } else {
+                        self.set_aside(log);
                     }
-                    self.set_aside(log);
+                    self.store.arrivals().ring();
                     return Ok(());
                 }
                 Attempt::Kept => {

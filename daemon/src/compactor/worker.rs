@@ -1,0 +1,319 @@
+//! The compactor's thread: one merge after the other.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use format::sealed::SegmentHeader;
+use format::{Error, Level, Segment, SegmentId, UnixMicros};
+use query::{ColumnRule, Division, Keep, LiveSegment, Missing, Sealed, Target};
+
+use super::Policy;
+use super::pace::Paced;
+use crate::appender::{Appender, Exchange};
+use crate::sealer::Place;
+use crate::store::Store;
+use crate::{instant, priority};
+
+/// Rows that are older are outliers: twenty years.
+const PAST_MICROS: i64 = 20 * 8_766 * 3_600_000_000;
+
+/// Rows that are further in the future are outliers: two days, for clocks that go wrong by time zones.
+const FUTURE_MICROS: i64 = 48 * 3_600_000_000;
+
+/// Without a reason the thread looks around as seldom as this.
+const LONG: Duration = Duration::from_secs(60);
+
+/// The times that are no outliers.
+pub(super) fn near() -> Range<UnixMicros> {
+    let now = instant::now();
+    instant::later(now, -PAST_MICROS)..instant::later(now, FUTURE_MICROS)
+}
+
+/// What the thread owns.
+pub(super) struct Worker {
+    policy: Policy,
+    place: Place,
+    appender: Appender,
+    store: Arc<Store>,
+    is_stopped: Arc<AtomicBool>,
+    /// What is known of live segments; nothing of one without rows.
+    described: HashMap<SegmentId, Option<LiveSegment>>,
+    /// Those that cannot be read.
+    unreadable: HashSet<SegmentId>,
+    /// Whether the operator was told that there is no space, and not yet that there is.
+    is_full: bool,
+    /// Nothing is tried before this.
+    resting_until: Option<Instant>,
+}
+
+/// Segments to be merged.
+struct Plan {
+    inputs: Vec<Arc<Segment>>,
+    division: Division,
+    /// By output.
+    levels: Vec<Level>,
+}
+
+impl Worker {
+    pub(super) fn new(policy: Policy, place: Place, appender: Appender, store: Arc<Store>, is_stopped: Arc<AtomicBool>) -> Worker {
+        let (described, unreadable) = (HashMap::new(), HashSet::new());
+        Worker { policy, place, appender, store, is_stopped, described, unreadable, is_full: false, resting_until: None }
+    }
+
+    /// Merges what there is to merge until it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// What is final.
+    pub(super) fn run(mut self) -> Result<(), Error> {
+        let (mut seen, mut quiet_since) = (self.store.arrivals().count(), Instant::now());
+        // Whether there may be something to do, and whether nothing had arrived for long when that was looked at.
+        let (mut is_due, mut was_idle) = (true, false);
+        while !self.is_stopped() {
+            let count = self.store.arrivals().count();
+            if count != seen {
+                (seen, quiet_since, is_due) = (count, Instant::now(), true);
+            }
+            let now = Instant::now();
+            let until_idle = (quiet_since + self.policy.idle).saturating_duration_since(now);
+            let is_idle = until_idle.is_zero();
+            is_due |= is_idle && !was_idle;
+            was_idle = is_idle;
+            let resting = self.resting_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+            if is_due && resting.is_zero() {
+                self.resting_until = None;
+                if let Some(plan) = self.plan(is_idle)? {
+                    self.merge(plan)?;
+                    continue;
+                }
+                is_due = self.resting_until.is_some();
+            }
+            let timeout = [resting, until_idle].into_iter().filter(|time| !time.is_zero()).min();
+            self.store.arrivals().wait(seen, timeout.unwrap_or(LONG));
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        // Relaxed: a hint, with nothing handed over.
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
+    fn rest(&mut self, time: Duration) {
+        self.resting_until = Some(Instant::now() + time);
+    }
+
+    /// What to merge next.
+    ///
+    /// # Errors
+    ///
+    /// What is final.
+    fn plan(&mut self, is_idle: bool) -> Result<Option<Plan>, Error> {
+        let Some(segments) = self.segments_without_sources()? else { return Ok(None) };
+        self.described.retain(|id, _| segments.iter().any(|segment| segment.header().id == *id));
+        let described: Vec<LiveSegment> = segments.iter().filter_map(|segment| self.describe(segment)).collect();
+        let Some(merge) = self.policy.measures.next(&described, near(), is_idle) else { return Ok(None) };
+        let inputs = segments.into_iter().filter(|segment| merge.inputs.contains(&segment.header().id)).collect();
+        let Place { fs, logs_path, segments_path, .. } = &self.place;
+        for path in [logs_path, segments_path] {
+            fs.sync_dir(path).map_err(Error::io("sync", path))?;
+        }
+        Ok(Some(Plan { inputs, division: merge.division, levels: merge.levels }))
+    }
+
+    /// The live segments that can be merged: whose sources are gone. `None` if some have to be removed first that could not be.
+    fn segments_without_sources(&mut self) -> Result<Option<Vec<Arc<Segment>>>, Error> {
+        let Place { fs, logs_path, segments_path, .. } = &self.place;
+        let (Ok(logs), Ok(files)) = (fs.list(logs_path), fs.list(segments_path)) else {
+            self.rest(self.place.pause);
+            return Ok(None);
+        };
+        let mut segments = self.store.segments();
+        let replaced: HashSet<SegmentId> = segments.iter().flat_map(|segment| segment.provenance().segments.iter().copied()).collect();
+        let left: Vec<SegmentId> = replaced.into_iter().filter(|id| files.contains(&id.file_name())).collect();
+        if !left.is_empty() {
+            self.remove(&left)?;
+            self.rest(self.place.pause);
+            return Ok(None);
+        }
+        // The sealer removes a log, or sets it aside, and then says that something has arrived.
+        segments.retain(|segment| segment.provenance().log.is_none_or(|log| !logs.contains(&log.file_name())));
+        segments.retain(|segment| !self.unreadable.contains(&segment.header().id));
+        Ok(Some(segments))
+    }
+
+    /// What compaction has to know of a segment. One that cannot be read is left alone from now on.
+    fn describe(&mut self, segment: &Arc<Segment>) -> Option<LiveSegment> {
+        let id = segment.header().id;
+        if let Some(described) = self.described.get(&id) {
+            return described.clone();
+        }
+        match LiveSegment::read(segment) {
+            Ok(described) => {
+                self.described.insert(id, described.clone());
+                described
+            }
+            Err(error) => {
+                self.lose(segment, error);
+                None
+            }
+        }
+    }
+
+    /// Names a segment that cannot be read.
+    fn lose(&mut self, segment: &Arc<Segment>, error: query::Error) {
+        self.unreadable.insert(segment.header().id);
+        // It is live: only this thread would make it go.
+        let _ = self.store.lose(vec![Missing::new(Arc::clone(segment), Some(error))]);
+    }
+
+    /// Merges, commits, and removes what was merged; or says when to try again.
+    fn merge(&mut self, plan: Plan) -> Result<(), Error> {
+        let begun = Instant::now();
+        if !self.has_room(&plan)? {
+            self.note_full(None);
+            return Ok(());
+        }
+        let paced = Paced::new(Arc::clone(&self.place.fs), self.policy.bytes_per_second, Arc::clone(&self.is_stopped));
+        let added = match self.write(&plan, &paced)? {
+            Some(Ok(added)) => added,
+            Some(Err(error)) => return self.judge(&plan, error),
+            None => {
+                self.rest(self.place.patience);
+                return Ok(());
+            }
+        };
+        paced.release();
+        let inputs: Vec<SegmentId> = plan.inputs.iter().map(|segment| segment.header().id).collect();
+        let outputs: Vec<String> = added.iter().map(|sealed| sealed.segment.header().id.to_string()).collect();
+        let rows: u64 = added.iter().map(|sealed| u64::from(sealed.segment.rows())).sum();
+        let exchange = Arc::new(Exchange { segments: inputs.clone(), added, ..Exchange::default() });
+        drop(plan);
+        loop {
+            match self.appender.exchange(&exchange) {
+                Some(Ok(())) => break,
+                Some(Err(error)) => {
+                    self.note_full(Some(&error));
+                    if !self.pause() {
+                        return Ok(());
+                    }
+                }
+                None => return Ok(()),
+            }
+        }
+        drop(exchange);
+        if std::mem::take(&mut self.is_full) {
+            tracing::info!("there is space to merge segments again");
+        }
+        let names: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+        let seconds = begun.elapsed().as_secs_f64();
+        tracing::info!(merged = names.join(" "), into = outputs.join(" "), rows, seconds, "merged segments");
+        self.remove(&inputs)
+    }
+
+    /// Whether the outputs fit beside the reserve. They are as long as the inputs at most, or nearly.
+    fn has_room(&self, plan: &Plan) -> Result<bool, Error> {
+        let mut bytes = 0;
+        for segment in &plan.inputs {
+            let path = segment.path();
+            bytes += self.place.fs.open(path).and_then(|file| file.len()).map_err(Error::io("read", path))?;
+        }
+        Ok((self.policy.space)().map_or(true, |space| space.has_room_for(bytes)))
+    }
+
+    fn note_full(&mut self, error: Option<&Error>) {
+        if !std::mem::replace(&mut self.is_full, true) {
+            tracing::warn!(error = error.map(|error| error as &dyn std::error::Error), "no space to merge segments");
+        }
+        self.rest(self.place.pause);
+    }
+
+    /// Waits while the disk is full; `false` if the daemon ends.
+    fn pause(&self) -> bool {
+        let until = Instant::now() + self.place.pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.is_stopped() || left.is_zero() {
+                return !self.is_stopped();
+            }
+            self.store.arrivals().wait(self.store.arrivals().count(), left);
+        }
+    }
+
+    /// Writes the outputs, their names too, syncs them, and compares them with the inputs. `None` if that panicked, which is a bug.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread and no salt to give.
+    fn write(&self, plan: &Plan, fs: &Paced) -> Result<Option<Result<Vec<Sealed>, query::Error>>, Error> {
+        let Place { segments_path: dir, epoch, secret, ids, .. } = &self.place;
+        let mut headers = Vec::with_capacity(plan.levels.len());
+        for _ in &plan.levels {
+            let mut salt = [0; 16];
+            getrandom::fill(&mut salt).map_err(|error| Error::io("make a salt in", dir)(io::Error::other(error)))?;
+            headers.push(SegmentHeader { id: ids.take(), salt, epoch: *epoch, created: instant::now() });
+        }
+        let target = |(header, level)| Target { fs, dir, header, id_secret: *secret, columns: ColumnRule::default(), level };
+        let targets: Vec<Target<'_>> = headers.iter().zip(plan.levels.iter().copied()).map(target).collect();
+        let stopped = &*self.is_stopped;
+        let is_stopped = || stopped.load(Ordering::Relaxed);
+        let work = || {
+            priority::as_compacting_thread();
+            query::merge(&targets, &plan.division, &plan.inputs, &|_| Keep::All, &is_stopped)
+        };
+        // On a thread of its own, so that a panic is the end of one merge.
+        let joined = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("merging".to_owned()).spawn_scoped(scope, work);
+            thread.map(ScopedJoinHandle::join).map_err(Error::io("start a thread to merge in", dir))
+        })?;
+        let Ok(merged) = joined else {
+            tracing::error!("merging panicked: the segments stay as they are");
+            return Ok(None);
+        };
+        Ok(Some(merged.map(|outputs| outputs.into_iter().flatten().collect())))
+    }
+
+    /// What a failure to merge means.
+    ///
+    /// # Errors
+    ///
+    /// `error`, if it is final.
+    fn judge(&mut self, plan: &Plan, error: query::Error) -> Result<(), Error> {
+        match error {
+            query::Error::Stopped => {}
+            query::Error::Record(error @ Error::Full { .. }) => self.note_full(Some(&error)),
+            query::Error::Record(source) if source.is_failed_sync() => return Err(source),
+            query::Error::Segment { segment: id, .. } | query::Error::BadShape { segment: id, .. }
+                if plan.inputs.iter().any(|segment| segment.header().id == id) =>
+            {
+                let input = plan.inputs.iter().find(|segment| segment.header().id == id).expect("it is one of them");
+                self.lose(input, error);
+            }
+            error => {
+                tracing::error!(error = &error as &dyn std::error::Error, "segments cannot be merged for now, and stay as they are");
+                self.rest(self.place.patience);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes segments that are not live any more. Who has them open can go on reading.
+    fn remove(&self, ids: &[SegmentId]) -> Result<(), Error> {
+        let Place { fs, segments_path: dir, .. } = &self.place;
+        for id in ids {
+            match fs.remove(&dir.join(id.file_name())) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    // It is tried again, and takes space until then.
+                    tracing::warn!(segment = %id, error = &error as &dyn std::error::Error, "cannot remove a segment that was merged");
+                }
+                _ => {}
+            }
+        }
+        fs.sync_dir(dir).map_err(Error::io("sync", dir))
+    }
+}
