@@ -20,6 +20,7 @@ mod limiter;
 mod priority;
 mod question;
 mod recovery;
+mod retention;
 mod rotation;
 mod sealer;
 mod secret;

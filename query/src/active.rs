@@ -184,6 +184,11 @@ impl ActiveIndex {
         self.names.iter().filter(move |(key, _)| is_wanted(key)).map(|(key, entry)| (&*key.text, &entry.chain))
     }
 
+    /// All rows of a site, by kind and name, in no order.
+    pub(crate) fn names_of(&self, site: SiteId) -> impl Iterator<Item = &PostingChain> {
+        self.names.iter().filter(move |(key, _)| key.site == site).map(|(_, entry)| &entry.chain)
+    }
+
     /// Where the record of a published row starts.
     pub(crate) fn offset(&self, ordinal: u32) -> ByteOffset {
         let [offset] = self.offsets.value(ordinal).expect("every published row has an offset");

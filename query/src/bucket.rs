@@ -273,6 +273,11 @@ impl Span {
         Span { from: from.micros(), end: last.micros() + 1 }
     }
 
+    /// The part of it from `from` on.
+    pub fn since(self, from: UnixMicros) -> Span {
+        Span { from: self.from.max(from.micros()), end: self.end.max(from.micros()) }
+    }
+
     /// Whether `time` is in it.
     pub(crate) fn contains(self, time: i64) -> bool {
         self.from <= time && time < self.end

@@ -9,11 +9,12 @@
 //! `active` (all terms), `sessions` (their dictionary), `ids` (which row had an event id first); of segments `fields` and `shape` (a
 //! record in parts), `seal`, `merge`, `compaction` (what to merge next), `block` and `rows` (records out of a segment), `term_rows` (one
 //! term's rows), `by_value` (a property of many rows); `snapshot`, `answer` (and what it lacks), `tally` (distinct sessions, within and
-//! across files), and the questions: `series`, `names`, `breakdown`. Which rows count: `property`, `dimension`, `condition`, and
+//! across files), and the questions: `age`, `series`, `names`, `breakdown`. Which rows count: `property`, `dimension`, `condition`, and
 //! `selection` (sessions) and `filter` (rows), which ask them.
 #![forbid(unsafe_code)]
 
 mod active;
+mod age;
 mod answer;
 mod bits;
 mod block;
@@ -45,6 +46,7 @@ mod text;
 mod zone;
 
 pub use active::{ActiveIndex, ActiveWriter, Sequences};
+pub use age::{Aged, left_out};
 pub use answer::{Answer, Missing};
 pub use breakdown::BreakdownRow;
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};

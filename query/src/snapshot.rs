@@ -102,6 +102,11 @@ impl LogView {
         chain.map(|chain| Posting::new(chain, self.rows))
     }
 
+    /// The rows of each kind and name of the site, in no order.
+    pub(crate) fn postings(&self, site: SiteId) -> impl Iterator<Item = Posting<'_>> {
+        self.index.names_of(site).map(|chain| Posting::new(chain, self.rows))
+    }
+
     /// The names of a kind on the site and the rows of each, in no order.
     pub(crate) fn names(&self, site: SiteId, kind: Kind) -> impl Iterator<Item = (&str, Posting<'_>)> {
         self.index.names(site, kind).map(|(name, chain)| (name, Posting::new(chain, self.rows)))

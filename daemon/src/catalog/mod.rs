@@ -106,6 +106,8 @@ pub(crate) struct SitePatch {
     pub(crate) hostnames: Option<Vec<String>>,
     /// The new time zone, checked.
     pub(crate) time_zone: Option<String>,
+    /// For how many days it keeps events from now on, checked.
+    pub(crate) data_retention_days: Option<u32>,
 }
 
 /// The catalog. Reading never waits for a change; changes wait for the disk and belong on a thread that may.
@@ -178,6 +180,7 @@ impl Catalog {
         domain: String,
         hostnames: Vec<String>,
         time_zone: String,
+        data_retention_days: u32,
         by: By,
     ) -> Result<Arc<Site>, Refusal> {
         let mut writer = self.writer()?;
@@ -190,13 +193,13 @@ impl Catalog {
             None => Uuid::new_v4(),
         };
         let id = SiteId::new(id.into_bytes());
-        let site = Site { id, domain, hostnames, time_zone, data_retention_days: 0, created_at: by.at };
+        let site = Site { id, domain, hostnames, time_zone, data_retention_days, created_at: by.at };
         ensure_hosts_free(&contents, &site)?;
         self.commit(&mut writer, Change::SiteSet { site }, by)?;
         self.site(id).ok_or(Refusal::UnknownSite)
     }
 
-    /// Changes the names or the zone of a site.
+    /// Changes the names, the zone or the retention of a site.
     ///
     /// # Errors
     ///
@@ -209,6 +212,7 @@ impl Catalog {
         site.domain = patch.domain.unwrap_or(site.domain);
         site.hostnames = patch.hostnames.unwrap_or(site.hostnames);
         site.time_zone = patch.time_zone.unwrap_or(site.time_zone);
+        site.data_retention_days = patch.data_retention_days.unwrap_or(site.data_retention_days);
         // A host name that became the domain need not stand twice.
         site.hostnames.retain(|name| *name != site.domain);
         if site == **former {
@@ -219,7 +223,7 @@ impl Catalog {
         self.site(id).ok_or(Refusal::UnknownSite)
     }
 
-    /// Removes a site and its goals. Its events stay in the logs, and nothing leads to them any more.
+    /// Removes a site and its goals. Nothing leads to its events any more, and compaction takes them off the disk.
     ///
     /// # Errors
     ///

@@ -45,7 +45,7 @@ fn open(list: &List) -> Catalog {
 const BY: By = By { token: None, at: UnixMicros::EPOCH };
 
 fn site(catalog: &Catalog, domain: &str) -> Result<Arc<Site>, Refusal> {
-    catalog.create_site(None, domain.to_owned(), Vec::new(), "UTC".to_owned(), BY)
+    catalog.create_site(None, domain.to_owned(), Vec::new(), "UTC".to_owned(), 0, BY)
 }
 
 fn draft(name: &str, value: &str) -> GoalDraft {
@@ -124,7 +124,7 @@ impl Model {
         match op {
             Op::CreateSite { domain, hostname } => {
                 let hostnames: Vec<String> = hostname.filter(|h| *h != domain).map(host).into_iter().collect();
-                let made = catalog.create_site(None, host(domain), hostnames.clone(), "UTC".to_owned(), BY);
+                let made = catalog.create_site(None, host(domain), hostnames.clone(), "UTC".to_owned(), 0, BY);
                 let id = made.as_ref().map_or(SiteId::new([0; 16]), |site| site.id);
                 let wanted =
                     Site { id, domain: host(domain), hostnames, time_zone: "UTC".to_owned(), data_retention_days: 0, created_at: BY.at };
@@ -136,7 +136,7 @@ impl Model {
             }
             Op::ChangeSite { site, domain, hostname } => {
                 let Some(former) = self.sites.get(site).cloned() else { return };
-                let patch = SitePatch { domain: domain.map(host), hostnames: hostname.map(|h| vec![host(h)]), time_zone: None };
+                let patch = SitePatch { domain: domain.map(host), hostnames: hostname.map(|h| vec![host(h)]), ..SitePatch::default() };
                 let mut wanted = former.clone();
                 wanted.domain = domain.map_or(wanted.domain, host);
                 wanted.hostnames = hostname.map_or(wanted.hostnames, |h| vec![host(h)]);
@@ -154,7 +154,7 @@ impl Model {
                     self.sites.remove(site);
                     self.goals.retain(|goal| goal.site_id != former.id);
                     assert!(matches!(
-                        catalog.create_site(Some(former.id), "new.example".to_owned(), Vec::new(), "UTC".to_owned(), BY),
+                        catalog.create_site(Some(former.id), "new.example".to_owned(), Vec::new(), "UTC".to_owned(), 0, BY),
                         Err(Refusal::Taken)
                     ));
                 }
@@ -257,7 +257,7 @@ fn a_change_is_this_json() {
     let catalog = open(&list);
     let by = By { token: Some(Uuid::from_bytes([0x22; 16])), at };
     let id = SiteId::new([0x11; 16]);
-    catalog.create_site(Some(id), "shop.example".to_owned(), vec!["app.example".to_owned()], "Europe/Berlin".to_owned(), by).unwrap();
+    catalog.create_site(Some(id), "shop.example".to_owned(), vec!["app.example".to_owned()], "Europe/Berlin".to_owned(), 0, by).unwrap();
     catalog.create_goal(id, Some(Uuid::from_bytes([0x33; 16])), draft("Sign-up", "signup"), by).unwrap();
     let changes = list.changes.lock().unwrap().clone();
     let text: Vec<&str> = changes.iter().map(|change| std::str::from_utf8(change).unwrap()).collect();

@@ -107,6 +107,15 @@ impl Client {
         self.json(&self.exchange(method, &self.url(path, &[]), body.to_string().as_str())?)
     }
 
+    /// Sends `body` to `path` with a query; an empty answer is [`Value::Null`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`].
+    pub(crate) fn put(&self, path: &[&str], query: &[(&str, &str)], body: &Value) -> Result<Value, Error> {
+        self.json(&self.exchange(Method::PUT, &self.url(path, query), body.to_string().as_str())?)
+    }
+
     /// Deletes `path`.
     ///
     /// # Errors

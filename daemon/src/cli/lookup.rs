@@ -16,6 +16,8 @@ pub(crate) struct Site {
     #[serde(default = "utc")]
     pub(crate) time_zone: String,
     #[serde(default)]
+    pub(crate) data_retention_days: u32,
+    #[serde(default)]
     pub(crate) created_at: String,
 }
 
@@ -113,7 +115,14 @@ mod tests {
 
     fn site(id: &str, domain: &str, hostnames: &[&str]) -> Site {
         let hostnames = hostnames.iter().map(|&name| name.to_owned()).collect();
-        Site { id: id.to_owned(), domain: domain.to_owned(), hostnames, time_zone: utc(), created_at: String::new() }
+        Site {
+            id: id.to_owned(),
+            domain: domain.to_owned(),
+            hostnames,
+            time_zone: utc(),
+            data_retention_days: 0,
+            created_at: String::new(),
+        }
     }
 
     fn goal_called(id: &str, name: &str) -> Goal {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
@@ -23,17 +24,29 @@ pub(crate) fn run(arguments: SiteArguments, environment: &Environment, out: &mut
             print(&client, client.send(Method::POST, &["api", "sites"], &Value::Object(body))?, json, out)
         }
         SiteAction::List => print(&client, client.get(&["api", "sites"], &[])?, json, out),
-        SiteAction::Set { site, domain, details, no_hostnames } => {
+        SiteAction::Set { site, retention_days: Some(days), dry_run: true, .. } => {
+            let site = lookup::site(&client, Some(&site))?;
+            let path = ["api", "sites", &site.id, "retention"];
+            let removal = client.put(&path, &[("dry_run", "true")], &json!({ "days": days }))?;
+            print_removal(&client, &site, removal, json, out)
+        }
+        SiteAction::Set { site, domain, details, retention_days, no_hostnames, .. } => {
             let mut body = changes(details);
             body.extend(domain.map(|domain| ("domain".to_owned(), domain.into())));
             if no_hostnames {
                 body.insert("hostnames".to_owned(), json!([]));
             }
-            if body.is_empty() {
+            if body.is_empty() && retention_days.is_none() {
                 return Err(Error::NothingToChange);
             }
             let site = lookup::site(&client, Some(&site))?;
-            print(&client, client.send(Method::PATCH, &["api", "sites", &site.id], &Value::Object(body))?, json, out)
+            let path = ["api", "sites", &site.id];
+            if let Some(days) = retention_days {
+                client.put(&[&path[..], &["retention"]].concat(), &[], &json!({ "days": days }))?;
+            }
+            let changed =
+                if body.is_empty() { client.get(&path, &[])? } else { client.send(Method::PATCH, &path, &Value::Object(body))? };
+            print(&client, changed, json, out)
         }
         SiteAction::Remove { site, yes } => {
             let site = lookup::site(&client, Some(&site))?;
@@ -65,10 +78,32 @@ fn confirmed(site: &Site) -> Result<bool, Error> {
     if !io::stdin().is_terminal() {
         return Ok(true);
     }
-    write!(io::stderr(), "Remove {} with its goals? Its events will not be counted any more. [y/N] ", site.domain)?;
+    write!(io::stderr(), "Remove {} with its goals and its events? They cannot be brought back. [y/N] ", site.domain)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// What a retention would remove.
+#[derive(Deserialize)]
+struct Removal {
+    events: u64,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// Prints what a retention would remove.
+fn print_removal(client: &Client, site: &Site, answer: Value, json: bool, out: &mut impl Write) -> Result<(), Error> {
+    if json {
+        writeln!(out, "{answer}")?;
+        return Ok(());
+    }
+    let removal: Removal = lookup::read(client, answer)?;
+    match (removal.from, removal.to) {
+        (Some(from), Some(to)) => writeln!(out, "would remove {} events of {}, from {from} to {to}", removal.events, site.domain)?,
+        _ => writeln!(out, "would remove nothing of {}", site.domain)?,
+    }
+    Ok(())
 }
 
 /// Prints one site or a list of them.
@@ -83,8 +118,9 @@ fn print(client: &Client, answer: Value, json: bool, out: &mut impl Write) -> Re
     };
     let rows = sites.into_iter().map(|site| {
         let hostnames = if site.hostnames.is_empty() { "-".to_owned() } else { site.hostnames.join(",") };
-        [site.domain, site.id, site.time_zone, hostnames, site.created_at]
+        let kept = if site.data_retention_days == 0 { "for ever".to_owned() } else { format!("{} days", site.data_retention_days) };
+        [site.domain, site.id, site.time_zone, hostnames, kept, site.created_at]
     });
-    write!(out, "{}", table::of(["domain", "id", "time zone", "host names", "created"], rows))?;
+    write!(out, "{}", table::of(["domain", "id", "time zone", "host names", "kept", "created"], rows))?;
     Ok(())
 }

@@ -13,6 +13,7 @@ pub(crate) enum Key {
     SegmentBytes,
     SegmentAge,
     CompactionRate,
+    DataRetentionDays,
     IngestRateLimit,
     IngestBurst,
     ApiRateLimit,
@@ -40,7 +41,7 @@ pub(crate) struct Description {
 }
 
 /// Every setting, in the order `--help` and `hitkeepd config` list them.
-pub(crate) const SETTINGS: [Description; 15] = [
+pub(crate) const SETTINGS: [Description; 16] = [
     Description {
         key: Key::HttpAddr,
         name: "http-addr",
@@ -112,6 +113,15 @@ pub(crate) const SETTINGS: [Description; 15] = [
         default: Some("32MiB"),
         allowed: "a size from 64KiB to 64GiB: bytes, or a whole number with KiB, MiB or GiB",
         meaning: "Bytes a second that merging segments may write",
+    },
+    Description {
+        key: Key::DataRetentionDays,
+        name: "data-retention-days",
+        older: Some("retention-days"),
+        placeholder: "DAYS",
+        default: Some("0"),
+        allowed: "0 (for ever), or a whole number up to 36500",
+        meaning: "For how many days a site keeps its events if it is created without saying so; 0 is for ever",
     },
     Description {
         key: Key::IngestRateLimit,

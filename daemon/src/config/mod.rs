@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) segment_age: Duration,
     /// Bytes a second that merging segments may write, 64 KiB to 64 GiB.
     pub(crate) compaction_rate: u64,
+    /// For how many days new sites keep events; 0 is for ever.
+    pub(crate) data_retention_days: u32,
     /// Ingest requests a second and address; 0 is no limit.
     pub(crate) ingest_rate: f64,
     /// Ingest requests at once, at least 1.
@@ -132,6 +134,7 @@ impl Config {
             segment_bytes: required(given, Key::SegmentBytes, value::segment_bytes)?,
             segment_age: required(given, Key::SegmentAge, value::segment_age)?,
             compaction_rate: required(given, Key::CompactionRate, value::compaction_rate)?,
+            data_retention_days: required(given, Key::DataRetentionDays, value::retention_days)?,
             ingest_rate: required(given, Key::IngestRateLimit, value::rate)?,
             ingest_burst: required(given, Key::IngestBurst, value::burst)?,
             api_rate: required(given, Key::ApiRateLimit, value::rate)?,
@@ -153,6 +156,7 @@ impl Config {
             Key::SegmentBytes => value::size_text(self.segment_bytes),
             Key::SegmentAge => value::duration_text(self.segment_age),
             Key::CompactionRate => value::size_text(self.compaction_rate),
+            Key::DataRetentionDays => self.data_retention_days.to_string(),
             Key::IngestRateLimit => self.ingest_rate.to_string(),
             Key::IngestBurst => self.ingest_burst.to_string(),
             Key::ApiRateLimit => self.api_rate.to_string(),

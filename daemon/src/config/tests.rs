@@ -36,7 +36,7 @@ fn with_nothing_set_the_daemon_listens_on_loopback_and_trusts_loopback() {
     assert_eq!(config.sync, SyncMode::Always);
     assert_eq!(config.segment_bytes, 64 << 20);
     assert_eq!(config.segment_age, Duration::from_secs(3_600));
-    assert_eq!(config.compaction_rate, 32 << 20);
+    assert_eq!((config.compaction_rate, config.data_retention_days), (32 << 20, 0));
     assert_eq!(config.trusted_proxies.len(), 2);
     assert_eq!((config.admin_token_file, config.client_ip_header), (None, None));
 }

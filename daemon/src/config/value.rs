@@ -12,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Url;
 
 use super::{LogLevel, SyncMode};
+use crate::retention::MAX_DAYS;
 
 /// The most networks `trusted-proxies` takes: they are tried one by one for each request.
 const MAX_NETWORKS: usize = 256;
@@ -124,6 +125,10 @@ pub(super) fn segment_bytes(text: &str) -> Option<u64> {
 
 pub(super) fn compaction_rate(text: &str) -> Option<u64> {
     size(text).filter(|bytes| (64 * KIB..=64 * GIB).contains(bytes))
+}
+
+pub(super) fn retention_days(text: &str) -> Option<u32> {
+    u32::try_from(whole(text)?).ok().filter(|days| *days <= MAX_DAYS)
 }
 
 pub(super) fn segment_age(text: &str) -> Option<Duration> {

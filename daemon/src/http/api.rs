@@ -67,6 +67,10 @@ pub(super) async fn call(connection: &Connection, path: &str, request: Request<I
             let site = site(Action::Delete, id)?;
             sites::remove(call, site).await
         }
+        (Endpoint::Retention(id), Method::PUT) => {
+            let site = site(Action::ManageData, id)?;
+            sites::keep_for(call.with(body, connection).await?, site).await
+        }
         (Endpoint::Goals(id), Method::GET) => {
             let site = site(Action::View, id)?;
             goals::list(&call, &site)

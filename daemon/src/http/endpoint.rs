@@ -5,6 +5,7 @@
 pub(super) enum Endpoint<'a> {
     Sites,
     Site(&'a str),
+    Retention(&'a str),
     Goals(&'a str),
     Goal(&'a str, &'a str),
     Report(&'a str, Report),
@@ -37,6 +38,7 @@ impl<'a> Endpoint<'a> {
         }
         let Some(rest) = parts.next() else { return Some(Endpoint::Site(id)) };
         Some(match rest {
+            "retention" => Endpoint::Retention(id),
             "goals" => Endpoint::Goals(id),
             "goals/timeseries" => Endpoint::Report(id, Report::GoalSeries),
             "events/names" => Endpoint::Report(id, Report::EventNames),
@@ -55,6 +57,7 @@ impl<'a> Endpoint<'a> {
         match self {
             Endpoint::Sites | Endpoint::Goals(_) => "GET, POST",
             Endpoint::Site(_) => "GET, PATCH, DELETE",
+            Endpoint::Retention(_) => "PUT",
             Endpoint::Goal(..) => "PUT, DELETE",
             Endpoint::Report(..) => "GET",
             Endpoint::Seal => "POST",
@@ -71,6 +74,7 @@ mod tests {
         for (path, endpoint) in [
             ("sites", Some(Endpoint::Sites)),
             ("sites/a", Some(Endpoint::Site("a"))),
+            ("sites/a/retention", Some(Endpoint::Retention("a"))),
             ("sites/a/goals", Some(Endpoint::Goals("a"))),
             ("sites/a/goals/b", Some(Endpoint::Goal("a", "b"))),
             ("sites/a/goals/timeseries", Some(Endpoint::Report("a", Report::GoalSeries))),

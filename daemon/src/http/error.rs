@@ -1,5 +1,7 @@
 //! Why a request is refused, and the one place that picks statuses for it.
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
 
@@ -11,6 +13,11 @@ use crate::concurrency::MAX_PER_TOKEN;
 pub(crate) enum Error {
     /// The client sent something wrong; the sentence names the field and the limit.
     Invalid(&'static str),
+    /// The event is older than its site keeps them.
+    Expired {
+        /// For how many days it does.
+        days: u32,
+    },
     /// Both `Content-Length` and `Transfer-Encoding`: whoever relayed this may see another body than we do.
     AmbiguousBody,
     /// The body, or the number of its lines, passes the limit of the route.
@@ -66,8 +73,11 @@ const DISK_RETRY_SECONDS: u64 = 30;
 
 impl Error {
     /// Status, sentence, and after how many seconds another try makes sense.
-    pub(crate) fn parts(self) -> (StatusCode, &'static str, Option<u64>) {
-        match self {
+    pub(crate) fn parts(self) -> (StatusCode, Cow<'static, str>, Option<u64>) {
+        let (status, sentence, retry_after_seconds) = match self {
+            Error::Expired { days } => {
+                return (StatusCode::BAD_REQUEST, format!("timestamp is older than the site's retention of {days} days").into(), None);
+            }
             Error::Invalid(sentence) => (StatusCode::BAD_REQUEST, sentence, None),
             Error::AmbiguousBody => (StatusCode::BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other", None),
             Error::TooLarge(sentence) => (StatusCode::PAYLOAD_TOO_LARGE, sentence, None),
@@ -88,13 +98,14 @@ impl Error {
             Error::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "Service not ready", Some(QUEUE_RETRY_SECONDS)),
             Error::QueryOverrun => (StatusCode::SERVICE_UNAVAILABLE, "Query took too long", Some(QUEUE_RETRY_SECONDS)),
             Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error", None),
-        }
+        };
+        (status, sentence.into(), retry_after_seconds)
     }
 
     /// The answer a client gets.
     pub(crate) fn answer(self) -> Answer {
         let (status, sentence, retry_after) = self.parts();
-        let mut answer = respond::text(status, sentence);
+        let mut answer = respond::text(status, &sentence);
         let headers = answer.headers_mut();
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

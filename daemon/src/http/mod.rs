@@ -95,6 +95,8 @@ pub(crate) struct State {
     pub(crate) client_ip: ClientIp,
     /// Keys the hashes that are stored in place of page ids: the data directory's own.
     pub(crate) secret: [u8; 16],
+    /// For how many days new sites keep events; 0 is for ever.
+    pub(crate) data_retention_days: u32,
     /// The path of the public URL, without the last slash: empty for most.
     path_prefix: String,
     /// Seconds since the start, from 1, as [`serve`] counts them.
@@ -116,6 +118,7 @@ impl State {
             api_limiter: Limiter::new(config.api_rate, config.api_burst, crate::limiter::API_SOURCES),
             concurrency: Concurrency::default(),
             client_ip: ClientIp::new(config.trusted_proxies.clone(), config.client_ip_header.clone()),
+            data_retention_days: config.data_retention_days,
             path_prefix: config.public_url.path().trim_end_matches('/').to_owned(),
             ticks: AtomicU32::new(1),
             secret,

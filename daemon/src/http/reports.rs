@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use format::{SiteId, UnixMicros};
+use format::SiteId;
 use query::{Buckets, Condition, Counted, Point, PropertyKey, Snapshot, Span, Term};
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::range::{Parameters, Range};
 use super::respond::Answer;
 use super::{Call, Error, filter};
 use crate::catalog::records::{Goal, GoalKind, Site, Where};
+use crate::retention;
 
 /// Rows of a breakdown if the client does not say how many.
 const DEFAULT_LIMIT: usize = 20;
@@ -77,7 +78,7 @@ struct Window {
 pub(super) async fn goal_series(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let parameters = Parameters::parse(call.query);
     let filters = filter::conditions(&parameters)?;
-    let windows = windows(&parameters, call.now, Range::before_end)?;
+    let windows = windows(&parameters, &call, &site, Range::before_end)?;
     let by_goal = match parameters.first("group_by") {
         None => false,
         Some("goal") => true,
@@ -151,7 +152,7 @@ fn conditions_of(goal: &Goal, filters: &[Condition]) -> Result<Vec<Condition>, q
 pub(super) async fn event_names(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let parameters = Parameters::parse(call.query);
     let filters = filter::conditions(&parameters)?;
-    let span = Range::parse(&parameters, call.now)?.with_end();
+    let span = kept(&call, &site, Range::parse(&parameters, call.now)?.with_end());
     let (names, lacking) = ask(&call, move |snapshot| snapshot.names(site.id, span, &filters)).await?;
     let names: Vec<&str> = names.iter().map(|count| count.name.as_str()).collect();
     Ok(incomplete::array(&names, &lacking))
@@ -162,7 +163,7 @@ pub(super) async fn property_keys(call: Call<'_>, site: Arc<Site>) -> Result<Ans
     let parameters = Parameters::parse(call.query);
     let filters = filter::conditions(&parameters)?;
     let name = event_name(&parameters)?;
-    let span = Range::parse(&parameters, call.now)?.with_end();
+    let span = kept(&call, &site, Range::parse(&parameters, call.now)?.with_end());
     let (keys, lacking) = ask(&call, move |snapshot| snapshot.property_keys(site.id, &name, span, &filters)).await?;
     Ok(incomplete::array(&keys, &lacking))
 }
@@ -179,7 +180,7 @@ pub(super) async fn breakdown(call: Call<'_>, site: Arc<Site>) -> Result<Answer,
         None => DEFAULT_LIMIT,
         Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or(Error::Invalid("Invalid limit"))?,
     };
-    let span = Range::parse(&parameters, call.now)?.with_end();
+    let span = kept(&call, &site, Range::parse(&parameters, call.now)?.with_end());
     let (rows, lacking) = ask(&call, move |snapshot| snapshot.breakdown(site.id, &name, &key, span, &filters, limit)).await?;
     let rows: Vec<BreakdownRow<'_>> =
         rows.iter().map(|row| BreakdownRow { name: &row.name, value: row.sessions, total: row.total }).collect();
@@ -195,7 +196,7 @@ pub(super) async fn event_series(call: Call<'_>, site: Arc<Site>) -> Result<Answ
     if let (Some(key), Some(value)) = (parameters.filled("property_key"), parameters.first("property_value")) {
         conditions.push(Condition::Property { key: property_key(key)?, value: value.to_owned() });
     }
-    let windows = windows(&parameters, call.now, Range::with_end)?;
+    let windows = windows(&parameters, &call, &site, Range::with_end)?;
     let series =
         move |snapshot: &Snapshot, window: &Window| snapshot.series(site.id, Term::Event(&name), window.span, &window.buckets, &conditions);
     let (counted, lacking) = ask(&call, move |snapshot| in_windows(windows, |window| series(snapshot, window))).await?;
@@ -204,8 +205,13 @@ pub(super) async fn event_series(call: Call<'_>, site: Arc<Site>) -> Result<Answ
     }))
 }
 
+/// The part of `span` whose events the site keeps: what is older is not counted, whether it is still on the disk or not.
+fn kept(call: &Call<'_>, site: &Site, span: Span) -> Span {
+    span.since(retention::cutoff(site.data_retention_days, call.now))
+}
+
 /// Asks on a query thread. Whatever is asked there comes back with what it may lack.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     call: &Call<'_>,
     question: impl FnOnce(&Snapshot) -> Result<query::Answer<T>, query::Error> + Send + 'static,
 ) -> Result<(T, Vec<Lacking>), Error> {
@@ -228,13 +234,13 @@ async fn ask<T: Send + 'static>(
 /// # Errors
 ///
 /// [`Error::Invalid`].
-fn windows(parameters: &Parameters, now: UnixMicros, span: fn(&Range) -> Span) -> Result<Vec<Window>, Error> {
-    let range = Range::parse(parameters, now)?;
+fn windows(parameters: &Parameters, call: &Call<'_>, site: &Site, span: fn(&Range) -> Span) -> Result<Vec<Window>, Error> {
+    let range = Range::parse(parameters, call.now)?;
     let comparison = range.comparison(parameters)?;
     let window = |range: Range| {
         let buckets = range.buckets()?;
         let labels = (0..buckets.len()).map(|index| buckets.label(index)).collect();
-        Ok(Window { span: span(&range), buckets, labels })
+        Ok(Window { span: kept(call, site, span(&range)), buckets, labels })
     };
     [range].into_iter().chain(comparison).map(window).collect()
 }

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use format::SiteId;
 use hyper::StatusCode;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::incomplete;
 use super::ingest::json::{self, Text, body};
+use super::range::Parameters;
 use super::respond::{self, Answer};
-use super::{Call, Error};
+use super::{Call, Error, reports};
 use crate::catalog::draft::{self, SiteError};
 use crate::catalog::permission::{Action, InstanceRole, allowed};
 use crate::catalog::records::Site;
 use crate::catalog::{By, Catalog, MAX_GOALS, MAX_SITES, Refusal, SitePatch, domain};
-use crate::instant;
+use crate::retention::MAX_DAYS;
+use crate::{instant, retention};
 
 /// The refusal of every body of the API that does not parse or has fields of the wrong type.
 pub(super) const BAD_BODY: Error = Error::Invalid("Invalid request body");
@@ -79,7 +83,9 @@ pub(super) async fn create(call: Call<'_>) -> Result<Answer, Error> {
     let hostnames = draft::hostnames(&domain, body.hostnames.as_deref().unwrap_or_default()).map_err(refused)?;
     let time_zone = draft::time_zone(Text::of(&body.time_zone).unwrap_or("UTC")).map_err(refused)?;
     let id = id.filter(|id| !id.is_nil()).map(|id| SiteId::new(id.into_bytes()));
-    let site = change_catalog(&call, TAKEN, move |catalog, by| catalog.create_site(id, domain, hostnames, time_zone, by)).await?;
+    let days = call.state.data_retention_days;
+    let create = move |catalog: &Catalog, by| catalog.create_site(id, domain, hostnames, time_zone, days, by);
+    let site = change_catalog(&call, TAKEN, create).await?;
     Ok(respond::json(StatusCode::OK, &SiteJson::from(&*site)))
 }
 
@@ -98,16 +104,68 @@ pub(super) async fn change(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Er
         hostnames: body.hostnames.map(|names| draft::hostnames(domain, &names)).transpose().map_err(refused)?,
         time_zone: Text::of(&body.time_zone).map(draft::time_zone).transpose().map_err(refused)?,
         domain: new_domain,
+        data_retention_days: None,
     };
     let site = change_catalog(&call, TAKEN, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;
     Ok(respond::json(StatusCode::OK, &SiteJson::from(&*site)))
 }
 
-/// `DELETE /api/sites/{id}`.
+body! {
+    /// For how long a client wants events to be kept.
+    struct RetentionBody<'a> {
+        days: &'a RawValue = "days",
+    }
+}
+
+/// What a retention would remove.
+#[derive(Serialize)]
+struct Removal {
+    site_id: String,
+    days: u32,
+    /// Events and pageviews that are older.
+    events: u64,
+    /// The time of the first of them, and of the last.
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// `PUT /api/sites/{id}/retention`: 200, empty. What is older is not counted any more from then on, and leaves the disk later. With
+/// `dry_run=true` nothing is changed, and the answer says what that would be.
+pub(super) async fn keep_for(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
+    let text = json::text(&call.body);
+    let body: RetentionBody<'_> = json::first_value(&text).map_err(|_| BAD_BODY)?;
+    let days: i64 = body.days.and_then(|days| days.get().parse().ok()).ok_or(BAD_BODY)?;
+    if days < 0 {
+        return Err(Error::Invalid("Retention days must be non-negative"));
+    }
+    let days = u32::try_from(days).ok().filter(|days| *days <= MAX_DAYS);
+    let days = days.ok_or(Error::Invalid("Retention days must be at most 36500"))?;
+    match Parameters::parse(call.query).first("dry_run") {
+        None | Some("false") => {}
+        Some("true") => return would_remove(&call, &site, days).await,
+        Some(_) => return Err(Error::Invalid("Invalid dry_run")),
+    }
+    let patch = SitePatch { data_retention_days: Some(days), ..SitePatch::default() };
+    change_catalog(&call, TAKEN, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;
+    Ok(respond::empty(StatusCode::OK))
+}
+
+async fn would_remove(call: &Call<'_>, site: &Site, days: u32) -> Result<Answer, Error> {
+    let (id, cutoff) = (site.id, retention::cutoff(days, call.now));
+    let (aged, lacking) = reports::ask(call, move |snapshot| snapshot.before(id, cutoff)).await?;
+    let (from, to) = aged.times.map(|(from, to)| (instant::text(from), instant::text(to))).unzip();
+    let site_id = Uuid::from_bytes(id.bytes()).to_string();
+    Ok(incomplete::object(&Removal { site_id, days, events: aged.rows, from, to }, &lacking))
+}
+
+/// `DELETE /api/sites/{id}`. Its events are not counted from then on, and leave the disk later.
 pub(super) async fn remove(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     change_catalog(&call, TAKEN, move |catalog, by| catalog.remove_site(site.id, by)).await?;
     Ok(respond::json(StatusCode::OK, &serde_json::json!({"status": "ok"})))
 }
+
+// The sentence of `keep_for` names the bound.
+const _: () = assert!(MAX_DAYS == 36_500);
 
 // The sentences of `change_catalog` name the bounds.
 const _: () = assert!(MAX_SITES == 10_000 && MAX_GOALS == 1_000);

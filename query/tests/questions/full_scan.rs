@@ -183,6 +183,12 @@ pub(crate) fn ask(snapshot: &Snapshot, model: &Model, question: &Question) -> Re
     prop_assert_eq!(whole(snapshot.property_keys(site(on), text, span, &asked)), model.property_keys(on, text, (from, end), filter));
     let breakdown = whole(snapshot.breakdown(site(on), text, &PropertyKey::parse(key).unwrap(), span, &asked, limit));
     prop_assert_eq!(breakdown, model.breakdown(on, (text, key), (from, end), filter, limit));
+    let aged = whole(snapshot.before(site(on), instant(end)));
+    prop_assert_eq!((aged.rows, aged.times.map(|(first, last)| (first.micros(), last.micros()))), model.before(on, end));
+    // A span that retention cuts is one that begins later.
+    let middle = from.midpoint(end);
+    let cut = span.since(instant(middle));
+    prop_assert_eq!(whole(snapshot.names(site(on), cut, &asked)), model.names(on, (middle, end.max(middle)), filter));
     Ok(())
 }
 

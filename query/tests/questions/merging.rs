@@ -11,7 +11,7 @@ use format::{Level, Record, Segment, SegmentId, Sequence, SessionId, SiteId, Uni
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use query::{ColumnRule, Compaction, Division, Error, Keep, LiveSegment, Sealed, SegmentRows, Snapshot, Target};
+use query::{Aged, ColumnRule, Compaction, Division, Error, Keep, LiveSegment, Sealed, SegmentRows, Snapshot, Target, left_out};
 
 use crate::events::{Event, HOUR, Log, instant};
 use crate::full_scan::{ask, column_rule, file, question};
@@ -241,14 +241,22 @@ proptest! {
             let times: Vec<UnixMicros> = stored.values().map(|bytes| Record::decode(bytes).unwrap().time).collect();
             let keep = keep_of(keeps.map(|keep| keep.unwrap_or_else(|when| Keep::Since(when.instant(&times)))));
             let division = divide(&cuts, &times);
-            stored.retain(|_, bytes| {
+            let stays = |bytes: &[u8]| {
                 let record = Record::decode(bytes).unwrap();
                 match keep(record.site) {
                     Keep::All => true,
                     Keep::Since(cutoff) => record.time >= cutoff,
                     Keep::Nothing => false,
                 }
-            });
+            };
+            let mut out: Vec<UnixMicros> =
+                stored.values().filter(|bytes| !stays(bytes)).map(|bytes| Record::decode(bytes).unwrap().time).collect();
+            out.sort_unstable();
+            let told: Vec<Aged> = inputs.iter().map(|input| left_out(input, &keep).unwrap()).collect();
+            prop_assert_eq!(told.iter().map(|aged| aged.rows).sum::<u64>(), out.len() as u64);
+            prop_assert_eq!(told.iter().filter_map(|aged| aged.times).map(|(first, _)| first).min(), out.first().copied());
+            prop_assert_eq!(told.iter().filter_map(|aged| aged.times).map(|(_, last)| last).max(), out.last().copied());
+            stored.retain(|_, bytes| stays(bytes));
             let ids: Vec<SegmentId> = inputs.iter().map(|input| input.header().id).collect();
             let of_inputs = || inputs.iter().map(|input| input.provenance().sequences).filter(|(first, end)| first < end);
             let bounds = (of_inputs().map(|(first, _)| first).min(), of_inputs().map(|(_, end)| end).max());

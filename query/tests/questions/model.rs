@@ -112,6 +112,12 @@ impl Model {
         names.into_iter().map(|(name, count)| NameCount { name: name.to_owned(), count }).collect()
     }
 
+    /// How many events of all kinds are before `end`, and the times they lie between.
+    pub(crate) fn before(&self, on: u8, end: i64) -> (u64, Option<(i64, i64)>) {
+        let times = || self.events.iter().filter(|event| event.site == on && event.time < end).map(|event| event.time);
+        (times().count() as u64, times().min().zip(times().max()))
+    }
+
     pub(crate) fn property_keys(&self, on: u8, name: &str, (from, end): (i64, i64), filter: &Filter) -> Vec<String> {
         let events = self.of_term(on, Term::Event(name), from, end).filter(|at| self.is_met(*at, (from, end), filter));
         let keys: BTreeSet<&str> = events.flat_map(|at| self.events[at].properties.iter().map(|(key, ..)| *key)).collect();

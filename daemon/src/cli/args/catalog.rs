@@ -37,7 +37,8 @@ pub(crate) enum SiteAction {
     /// Change a site
     #[command(after_help = "Examples:
   hitkeepd site set shop.example --time-zone America/New_York
-  hitkeepd site set shop.example --domain store.example --hostname shop.example")]
+  hitkeepd site set shop.example --domain store.example --hostname shop.example
+  hitkeepd site set shop.example --retention-days 400 --dry-run")]
     Set {
         /// Domain, host name or id of the site
         site: String,
@@ -46,6 +47,12 @@ pub(crate) enum SiteAction {
         domain: Option<String>,
         #[command(flatten)]
         details: SiteDetails,
+        /// For how many days it keeps events; 0 is for ever. What is older is not counted any more, at once
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<u32>,
+        /// With --retention-days: only say what it would remove
+        #[arg(long, requires = "retention_days", conflicts_with_all = ["domain", "time_zone", "hostnames", "no_hostnames"])]
+        dry_run: bool,
         /// Leave it no host name but its domain
         #[arg(long, conflicts_with = "hostnames")]
         no_hostnames: bool,

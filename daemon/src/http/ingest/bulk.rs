@@ -4,6 +4,9 @@
 //! and the first of them are named with line, field and reason. `?site=` names the site of lines that name none themselves, neither by
 //! `site` nor by `url`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use format::log::MAX_BATCH_BYTES;
 use format::{Kind, Record, SiteId, Source, UnixMicros};
 use hyper::body::Incoming;
@@ -17,7 +20,7 @@ use super::rules::{self, Campaign, Fault};
 use super::server::{self, EventBody};
 use super::{DURABLE, NO, accepted, admit, has_room};
 use crate::appender::{Outcome, Submission};
-use crate::catalog::records::Token;
+use crate::catalog::records::{Site, Token};
 use crate::http::connection::Connection;
 use crate::http::respond::{self, Answer};
 use crate::http::{Error, State, auth, body as request_body};
@@ -56,6 +59,8 @@ struct Summary {
     rejected: usize,
     /// Lines that a rule leaves out: visitors who do not want to be tracked.
     dropped: usize,
+    /// Those of the rejected whose events are older than their site keeps them.
+    expired: usize,
     /// The newest that this request stored; null if none.
     last_sequence: Option<u64>,
     errors: Vec<LineError>,
@@ -65,7 +70,7 @@ struct Summary {
 struct LineError {
     line: usize,
     field: &'static str,
-    error: &'static str,
+    error: Cow<'static, str>,
 }
 
 /// `POST /api/ingest/server/events`: 200 with a summary when what was stored is durable.
@@ -112,25 +117,25 @@ async fn accept(connection: &Connection, request: Request<Incoming>) -> Result<A
 }
 
 /// The site that the query names, if it names one.
-fn default_site(state: &State, token: &Token, query: &str) -> Result<Option<SiteId>, Error> {
+fn default_site(state: &State, token: &Token, query: &str) -> Result<Option<Arc<Site>>, Error> {
     let Some((_, name)) = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "site") else { return Ok(None) };
     let site = named_site(state, &name).ok_or(Error::NotFound("Site not found"))?;
-    if server::may_send(token, site) { Ok(Some(site)) } else { Err(Error::Denied("Access denied")) }
+    if server::may_send(token, site.id) { Ok(Some(site)) } else { Err(Error::Denied("Access denied")) }
 }
 
 /// The site with this identity or domain.
-fn named_site(state: &State, name: &str) -> Option<SiteId> {
-    let site = match Uuid::try_parse(name) {
+fn named_site(state: &State, name: &str) -> Option<Arc<Site>> {
+    match Uuid::try_parse(name) {
         Ok(id) => state.catalog.site(SiteId::new(id.into_bytes())),
         Err(_) => state.catalog.site_by_host(name),
-    };
-    site.map(|site| site.id)
+    }
 }
 
 impl Summary {
     /// Counts a line whose event is not stored, and names it if it is among the first.
     fn reject(&mut self, line: usize, fault: Fault) {
         self.rejected += 1;
+        self.expired += usize::from(matches!(fault.error, Error::Expired { .. }));
         if self.errors.len() < MAX_NAMED_ERRORS {
             let (_, error, _) = fault.error.parts();
             self.errors.push(LineError { line, field: fault.field, error });
@@ -171,7 +176,7 @@ struct Lines<'a> {
     state: &'a State,
     token: &'a Token,
     /// Of lines that name none.
-    site: Option<SiteId>,
+    site: Option<Arc<Site>>,
     received: UnixMicros,
     submission: Submission,
     /// The number of the line that each record of the submission came in.
@@ -216,16 +221,17 @@ impl Lines<'_> {
         Text::of(&body.visitor_ip).map_or(Ok(()), server::visitor_ip_is_valid)?;
         let (site, field) = match (Text::of(&body.site), &address) {
             (Some(site), _) => (named_site(self.state, site), "site"),
-            (None, Some(address)) => (self.state.catalog.site_by_host(address.host()).map(|site| site.id), "url"),
-            (None, None) if self.site.is_some() => (self.site, "site"),
+            (None, Some(address)) => (self.state.catalog.site_by_host(address.host()), "url"),
+            (None, None) if self.site.is_some() => (self.site.clone(), "site"),
             (None, None) => return Err(Fault::invalid("url", "url or site is required")),
         };
         let site = site.ok_or(Fault { field, error: Error::NotFound("Site not found") })?;
-        if !server::may_send(self.token, site) {
+        if !server::may_send(self.token, site.id) {
             return Err(Fault { field, error: Error::Denied("Access denied") });
         }
+        rules::not_expired(time, &site, self.received)?;
         let campaign = address.as_ref().map(|address| Campaign::of(address.query())).unwrap_or_default();
-        let mut record = Record::new(Kind::Event, Source::Bulk, site, time, self.received);
+        let mut record = Record::new(Kind::Event, Source::Bulk, site.id, time, self.received);
         record.token = Some(server::token_id(self.token.id));
         server::fill_event(&mut record, &body)?;
         if let Some(address) = &address {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::hash::Hasher;
 
-use format::{PageHash, Record, SessionId};
+use format::{PageHash, Record, SessionId, UnixMicros};
 use hyper::header::{HeaderMap, HeaderName};
 use siphasher::sip::SipHasher13;
 use url::form_urlencoded;
@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use super::json::parse_uuid;
 use crate::appender::MAX_NAMES;
+use crate::catalog::records::Site;
 use crate::http::Error;
+use crate::retention;
 
 /// The longest event name.
 const MAX_NAME_BYTES: usize = 256;
@@ -128,6 +130,13 @@ pub(super) fn event_id<'a>(id: Option<&'a str>, field: &'static str) -> Result<O
         Some(id) if id.len() > MAX_EVENT_ID_BYTES => Err(Fault::invalid(field, sentence)),
         id => Ok(id),
     }
+}
+
+/// Checks that an event is not older than its site keeps events.
+pub(super) fn not_expired(time: UnixMicros, site: &Site, received: UnixMicros) -> Result<(), Fault> {
+    let days = site.data_retention_days;
+    let is_expired = time < retention::cutoff(days, received);
+    if is_expired { Err(Fault { field: "timestamp", error: Error::Expired { days } }) } else { Ok(()) }
 }
 
 /// Checks for how long an event was held back; microseconds.

@@ -1,9 +1,11 @@
 //! What a backend sends, one at a time: `POST /api/ingest/server/event` and `/pageview`.
 //!
-//! The order of decisions is: limiter, token, body, url, timestamp, visitor_ip, user_agent, site, permission, name and limits, `dnt`.
+//! The order of decisions is: limiter, token, body, url, timestamp, visitor_ip, user_agent, site, permission, retention, name and limits,
+//! `dnt`.
 //! The visitor's address is checked and forgotten.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use format::{Kind, Record, SiteId, Source, TokenId, UnixMicros};
 use hyper::Request;
@@ -17,7 +19,7 @@ use super::rules::{self, Campaign, Fault};
 use super::{accepted, admit, dropped, has_room, properties, store};
 use crate::appender::Submission;
 use crate::catalog::permission::{self, Action};
-use crate::catalog::records::Token;
+use crate::catalog::records::{Site, Token};
 use crate::http::connection::Connection;
 use crate::http::respond::Answer;
 use crate::http::{Error, State, auth, body as request_body};
@@ -103,7 +105,7 @@ fn read_event(body: &[u8], sender: &Sender<'_>) -> Result<Option<Submission>, Fa
     let visit = Visit::read(&body.url, &body.timestamp, &body.visitor_ip, &body.user_agent)?;
     let site = sender.site(&visit.address)?;
     let campaign = Campaign::of(visit.address.query());
-    let mut record = sender.record(Kind::Event, site, visit.time);
+    let mut record = sender.record(Kind::Event, &site, visit.time)?;
     fill_event(&mut record, &body)?;
     visit.fill(&mut record);
     campaign.fill(&mut record);
@@ -117,7 +119,7 @@ fn read_pageview(body: &[u8], sender: &Sender<'_>) -> Result<Option<Submission>,
     let visit = Visit::read(&body.url, &body.timestamp, &body.visitor_ip, &body.user_agent)?;
     let site = sender.site(&visit.address)?;
     let campaign = Campaign::of(visit.address.query());
-    let mut record = sender.record(Kind::Pageview, site, visit.time);
+    let mut record = sender.record(Kind::Pageview, &site, visit.time)?;
     visit.fill(&mut record);
     campaign.fill(&mut record);
     record.event_id = rules::event_id(Text::of(&body.event_id), "event_id")?;
@@ -162,16 +164,17 @@ impl<'a> Visit<'a> {
 
 impl Sender<'_> {
     /// The site of the address, if the token may send to it.
-    fn site(&self, address: &Address) -> Result<SiteId, Fault> {
+    fn site(&self, address: &Address) -> Result<Arc<Site>, Fault> {
         let site = self.state.catalog.site_by_host(address.host());
-        let site = site.ok_or(Fault { field: "url", error: Error::NotFound("Site not found") })?.id;
-        may_send(self.token, site).then_some(site).ok_or(Fault { field: "url", error: Error::Denied("Access denied") })
+        let site = site.ok_or(Fault { field: "url", error: Error::NotFound("Site not found") })?;
+        may_send(self.token, site.id).then_some(site).ok_or(Fault { field: "url", error: Error::Denied("Access denied") })
     }
 
-    fn record<'r>(&self, kind: Kind, site: SiteId, time: UnixMicros) -> Record<'r> {
-        let mut record = Record::new(kind, Source::Server, site, time, self.received);
+    fn record<'r>(&self, kind: Kind, site: &Site, time: UnixMicros) -> Result<Record<'r>, Fault> {
+        rules::not_expired(time, site, self.received)?;
+        let mut record = Record::new(kind, Source::Server, site.id, time, self.received);
         record.token = Some(token_id(self.token.id));
-        record
+        Ok(record)
     }
 }
 

@@ -64,7 +64,7 @@ impl Daemon {
         let by = By { token: None, at: UnixMicros::EPOCH };
         let health = Arc::<Health>::default();
         let catalog = Catalog::open([], Box::new(Nowhere), Arc::clone(&health)).unwrap();
-        catalog.create_site(Some(SITE), "shop.example".to_owned(), Vec::new(), "UTC".to_owned(), by).unwrap();
+        catalog.create_site(Some(SITE), "shop.example".to_owned(), Vec::new(), "UTC".to_owned(), 0, by).unwrap();
         catalog.set_owner(TokenHash::of(TOKEN), by).unwrap();
         let (appender, double) = Double::start();
         health.serve();

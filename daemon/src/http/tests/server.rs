@@ -130,7 +130,7 @@ async fn a_bad_line_does_not_spoil_a_good_one() {
     assert_eq!(
         reply.body,
         concat!(
-            r#"{"received":13,"stored":3,"duplicates":0,"rejected":9,"dropped":1,"last_sequence":3,"errors":["#,
+            r#"{"received":13,"stored":3,"duplicates":0,"rejected":9,"dropped":1,"expired":0,"last_sequence":3,"errors":["#,
             r#"{"line":5,"field":"line","error":"line must be a JSON object of an event"},"#,
             r#"{"line":6,"field":"timestamp","error":"timestamp must be RFC3339"},"#,
             r#"{"line":7,"field":"name","error":"name is required"},"#,
@@ -149,7 +149,7 @@ async fn a_bad_line_does_not_spoil_a_good_one() {
     let reply = daemon.post("/api/ingest/server/events", &bearer(), "\n\n").await;
     assert_eq!(
         reply.body,
-        "{\"received\":0,\"stored\":0,\"duplicates\":0,\"rejected\":0,\"dropped\":0,\"last_sequence\":null,\"errors\":[]}\n"
+        "{\"received\":0,\"stored\":0,\"duplicates\":0,\"rejected\":0,\"dropped\":0,\"expired\":0,\"last_sequence\":null,\"errors\":[]}\n"
     );
 }
 
