@@ -116,7 +116,7 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
 
-    let engine = Engine::start(start, damage, lost_and_found, &config, &health, true)?;
+    let engine = Engine::start(start, damage, lost_and_found, &config, &health, Some(Arc::clone(&catalog)))?;
     if config.sync == SyncMode::Os {
         tracing::warn!("sync is left to the system: a crash of the machine loses what it had not written, and answers say so");
     }
@@ -177,7 +177,7 @@ pub(crate) fn seal(config: &Config) -> Result<Totals, Error> {
     report(&opened);
     let Opened { directory, manifest, damage, lost_and_found, .. } = opened;
     let start = recovery::recover(directory, manifest, LogOptions::rotated_at(config.segment_bytes), config.sync)?;
-    let engine = Engine::start(start, damage, lost_and_found, config, &health, false)?;
+    let engine = Engine::start(start, damage, lost_and_found, config, &health, None)?;
     let runtime = Builder::new_current_thread().build().map_err(system("the runtime"))?;
     let sealed = runtime.block_on(engine.appender.seal());
     let totals = engine.store.sealed();
@@ -205,9 +205,9 @@ impl Engine {
         lost_and_found: Vec<String>,
         config: &Config,
         health: &Arc<Health>,
-        compacts: bool,
+        compacts_for: Option<Arc<Catalog>>,
     ) -> Result<Engine, Error> {
-        let Start { recovered, rotation, files, damage: lost } = start;
+        let Start { recovered, rotation, files, damage: lost, last_commit } = start;
         damage.extend(lost);
         let store = Arc::new(Store::new(files, damage, lost_and_found, Pool::start().map_err(system("the query threads"))?));
         let policy = Policy { sync: config.sync, segment_bytes: config.segment_bytes, segment_age: config.segment_age };
@@ -218,8 +218,8 @@ impl Engine {
             sealer::start(tasks, place.clone(), appender.clone(), Arc::clone(&store), Arc::clone(health)).map_err(system("the sealer"))?;
         let committer = appender::start(queue, recovered, Box::new(rotation), sealer, Arc::clone(&store), Arc::clone(health), policy);
         let committer = committer.map_err(system("the appender"))?;
-        let compactor = compacts.then(|| {
-            let policy = compactor::Policy::new(&place, config.compaction_rate);
+        let compactor = compacts_for.map(|catalog| {
+            let policy = compactor::Policy::new(&place, catalog, last_commit, config.compaction_rate);
             compactor::start(policy, place, appender.clone(), Arc::clone(&store), Arc::clone(health))
         });
         let compactor = compactor.transpose().map_err(system("the compactor"))?;

@@ -25,11 +25,12 @@ use format::directory::DataDirectory;
 use format::log::LogFile;
 use format::log::recovery::{ClosedEnd, Recovered as Found};
 use format::manifest::{Closed, LiveLog, Lost, Manifest};
-use format::{Damage, Error, Kind, LogHeader, LogOptions, LogWriter, Segment, Sequence};
+use format::{Damage, Error, Kind, LogHeader, LogOptions, LogWriter, Segment, Sequence, UnixMicros};
 use query::{ActiveIndex, ActiveWriter};
 
 use crate::appender::{Names, Recovered, Unsealed};
 use crate::config::SyncMode;
+use crate::instant;
 use crate::rotation::Rotation;
 use crate::store::Files;
 
@@ -46,6 +47,8 @@ pub(crate) struct Start {
     pub(crate) files: Files,
     /// What is lost.
     pub(crate) damage: Vec<Damage>,
+    /// When something was last committed, or a log begun.
+    pub(crate) last_commit: UnixMicros,
 }
 
 /// A log that was read.
@@ -72,6 +75,9 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
     for read in &mut reads {
         names.merge(std::mem::take(&mut read.names));
     }
+    let begun_logs = logs.iter().map(|log| log.header.created);
+    let made_segments = manifest.segments().map(|segment| segment.header.created);
+    let commits = reads.iter().filter_map(|read| read.found.last_written).chain(begun_logs).chain(made_segments).max();
     let rows: u64 = reads.iter().map(|read| u64::from(read.found.rows)).sum();
     if begun.elapsed() > PATIENCE {
         let seconds = begun.elapsed().as_secs_f64();
@@ -124,7 +130,13 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
     };
     let logs = earlier.iter().map(|log| &log.index).chain([&readers]).cloned().collect();
     let files = Files { segments: segments.clone(), logs };
-    Ok(Start { recovered: Recovered { log, index, readers, earlier, segments, names }, rotation, files, damage })
+    Ok(Start {
+        recovered: Recovered { log, index, readers, earlier, segments, names },
+        rotation,
+        files,
+        damage,
+        last_commit: commits.unwrap_or_else(instant::now),
+    })
 }
 
 /// Opens the segments that can be read, and names those that cannot.

@@ -4,7 +4,7 @@
 //!
 //! * every host leads to at most one site, and every site's domain and host names lead to it;
 //! * goals belong to sites that exist;
-//! * the identity of a removed site or goal is never given out again: its events are still in the logs.
+//! * the identity of a removed site or goal is never given out again: events of the site may still be in logs and segments.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(crate) struct Contents {
     tokens: HashMap<TokenHash, Arc<Token>>,
     owner: Option<Arc<Token>>,
     removed: HashSet<Uuid>,
+    /// Sites that were removed: their rows may still be on the disk.
+    removed_sites: HashSet<SiteId>,
     /// Sites in the order of their creation.
     order: Vec<SiteId>,
 }
@@ -45,6 +47,11 @@ impl Contents {
     /// All sites, newest first.
     pub(crate) fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
         self.order.iter().rev().filter_map(|id| self.sites.get(id))
+    }
+
+    /// All sites that were removed, ever.
+    pub(crate) fn removed_sites(&self) -> impl Iterator<Item = SiteId> {
+        self.removed_sites.iter().copied()
     }
 
     /// The goals of a site, newest first.
@@ -117,6 +124,7 @@ impl Contents {
         let goals = self.goals.remove(&id).unwrap_or_default();
         self.removed.extend(goals.iter().map(|goal| goal.id));
         self.removed.insert(Uuid::from_bytes(id.bytes()));
+        self.removed_sites.insert(id);
     }
 
     fn set_goal(&mut self, goal: Arc<Goal>) {

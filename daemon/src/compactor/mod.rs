@@ -15,9 +15,15 @@
 //!   is waited out; a failed sync is final, as everywhere.
 //! * A segment that cannot be read is named and left alone until the next start; everything else that goes wrong is tried again later.
 //!
-//! Parts, in reading order: `worker` (the thread), `pace` (how fast it writes), `space` (when it may).
+//! * A row is left out only if the catalog says that its site was removed, or keeps nothing so old; and nothing is left out for its age
+//!   while the wall clock is not believed.
+//!
+//! Parts, in reading order: `worker` (the thread), `rules` (what is left out), `clock` (whether the time is right), `pace` (how fast it
+//! writes), `space` (when it may).
 
+mod clock;
 mod pace;
+mod rules;
 mod space;
 mod worker;
 
@@ -29,12 +35,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use format::UnixMicros;
 use query::Compaction;
 
 use crate::appender::Appender;
+use crate::catalog::Catalog;
 use crate::health::Health;
 use crate::sealer::Place;
 use crate::store::Store;
+pub(crate) use rules::Rules;
 pub(crate) use space::Space;
 use worker::Worker;
 
@@ -49,15 +58,26 @@ pub(crate) struct Policy {
     pub(crate) idle: Duration,
     /// How many bytes are written a second, at most.
     pub(crate) bytes_per_second: u64,
+    /// What is to be left out, at a time.
+    pub(crate) rules: Box<dyn Fn(UnixMicros) -> Rules + Send>,
+    /// When something was last committed.
+    pub(crate) last_commit: UnixMicros,
     /// How much space there is; an error counts as enough.
     pub(crate) space: Box<dyn Fn() -> std::io::Result<Space> + Send>,
 }
 
 impl Policy {
-    /// As in life, on the disk that `place` is on.
-    pub(crate) fn new(place: &Place, bytes_per_second: u64) -> Policy {
+    /// As in life, on the disk that `place` is on, for the sites of `catalog`.
+    pub(crate) fn new(place: &Place, catalog: Arc<Catalog>, last_commit: UnixMicros, bytes_per_second: u64) -> Policy {
         let path = place.segments_path.clone();
-        Policy { measures: Compaction::default(), idle: IDLE, bytes_per_second, space: Box::new(move || Space::of(&path)) }
+        Policy {
+            measures: Compaction::default(),
+            idle: IDLE,
+            bytes_per_second,
+            rules: Box::new(move |now| Rules::of(&catalog.contents(), now)),
+            last_commit,
+            space: Box::new(move || Space::of(&path)),
+        }
     }
 }
 

@@ -3,18 +3,18 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Instant;
 
 use format::fs::FileSystem;
 use format::fs::double::{Dice, Fault, FaultKind, MemFs, Op};
 use format::{Level, UnixMicros};
-use query::LiveSegment;
+use query::{LiveSegment, Missing};
 
 use super::*;
-use crate::appender::Outcome;
+use crate::appender::{Exchange, Outcome};
 use crate::config::SyncMode;
-use crate::sealer::tests::{Life, duplicate, stored};
+use crate::sealer::tests::{Life, SITE, duplicate, stored};
 
 /// Settled segments of some forty rows.
 const MEASURES: Compaction = Compaction { settled_rows: 40, gather: 3, slack: 2 };
@@ -28,7 +28,14 @@ fn time(number: usize) -> UnixMicros {
 }
 
 fn policy() -> Policy {
-    Policy { measures: MEASURES, idle: Duration::from_millis(20), bytes_per_second: 1 << 40, space: Box::new(|| Ok(PLENTY)) }
+    Policy {
+        measures: MEASURES,
+        idle: Duration::from_millis(20),
+        bytes_per_second: 1 << 40,
+        rules: Box::new(|_| Rules::default()),
+        last_commit: crate::instant::now(),
+        space: Box::new(|| Ok(PLENTY)),
+    }
 }
 
 fn begin(fs: &MemFs) -> Result<Life, format::Error> {
@@ -228,5 +235,98 @@ async fn a_segment_that_cannot_be_read_is_named_and_the_others_are_merged() {
     let left = left.iter().find(|segment| segment.provenance().log.is_some()).unwrap();
     assert_eq!((left.header().id.file_name(), left.rows()), (names[1].clone(), rows));
     assert!(life.store.damage()[0].to_string().starts_with(&format!("segments/{} 0-", names[1])), "{:?}", life.store.damage());
+    life.end();
+}
+
+/// A cutoff that a test moves, of the site of all events; and a life with segments of four events each, ten minutes apart, from ten hours
+/// ago on, that nothing merges.
+struct Expiring {
+    life: Life,
+    cutoff: Arc<AtomicI64>,
+    is_removed: Arc<AtomicBool>,
+}
+
+fn ten_minutes_apart(number: usize) -> UnixMicros {
+    let hour = crate::instant::now().micros() / 3_600_000_000;
+    UnixMicros::new((hour - 10) * 3_600_000_000 + number as i64 * 600_000_000).unwrap()
+}
+
+impl Expiring {
+    async fn begin(last_commit: UnixMicros) -> Expiring {
+        let (cutoff, is_removed) = (Arc::new(AtomicI64::new(0)), Arc::<AtomicBool>::default());
+        let (told, told_removed) = (Arc::clone(&cutoff), Arc::clone(&is_removed));
+        let rules = Box::new(move |_| {
+            let removed = if told_removed.load(Ordering::Relaxed) { &[SITE][..] } else { &[] };
+            Rules::with(&[(SITE, UnixMicros::new(told.load(Ordering::Relaxed)).unwrap())], removed)
+        });
+        let measures = Compaction { settled_rows: 1 << 40, gather: 100, slack: 2 };
+        let policy = Policy { measures, idle: Duration::from_secs(3_600), rules, last_commit, ..policy() };
+        let life = Life::begin_compacting(&MemFs::new(1), SyncMode::Always, ten_minutes_apart, Some(policy)).unwrap();
+        for number in 0..12 {
+            assert_eq!(life.store(number).await, stored(number as u64 + 1));
+            if number % 4 == 3 {
+                life.appender.seal().await.unwrap();
+            }
+        }
+        assert_eq!(life.segment_rows(), [4, 4, 4]);
+        Expiring { life, cutoff, is_removed }
+    }
+
+    /// Has the site keep what is not older than event `number`, and waits until its segments have as many rows as `rows`.
+    async fn expire(&self, number: usize, rows: &[u32]) {
+        self.cutoff.store(ten_minutes_apart(number).micros(), Ordering::Relaxed);
+        self.wait(rows).await;
+    }
+
+    async fn wait(&self, rows: &[u32]) {
+        let begun = Instant::now();
+        self.life.store.arrivals().ring();
+        while self.life.segment_rows() != rows {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{:?} and not {rows:?}", self.life.segment_rows());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Nothing else is done.
+        self.life.store.arrivals().ring();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert_eq!(self.life.segment_rows(), rows);
+    }
+}
+
+#[tokio::test]
+async fn segments_are_dropped_when_all_has_expired_and_written_anew_when_a_quarter_has() {
+    let expiring = Expiring::begin(crate::instant::now()).await;
+    expiring.expire(0, &[4, 4, 4]).await;
+    expiring.expire(4, &[4, 4]).await;
+    expiring.expire(5, &[4, 3]).await;
+    // Those of an id that has expired are taken again.
+    assert_eq!((expiring.life.store(3).await, expiring.life.store(5).await), (stored(13), duplicate(6)));
+    expiring.expire(12, &[]).await;
+    assert_eq!((expiring.life.files("segments").len(), expiring.life.store.snapshot().rows()), (0, 1));
+    expiring.life.end();
+}
+
+#[tokio::test]
+async fn under_a_clock_that_is_days_ahead_nothing_expires_and_removed_sites_go() {
+    let expiring = Expiring::begin(crate::instant::later(crate::instant::now(), -49 * 3_600_000_000)).await;
+    expiring.expire(12, &[4, 4, 4]).await;
+    expiring.is_removed.store(true, Ordering::Relaxed);
+    expiring.wait(&[]).await;
+    expiring.life.end();
+}
+
+#[tokio::test]
+async fn a_segment_that_questions_lack_is_named_until_others_have_taken_its_place() {
+    let life = Life::begin_compacting(&MemFs::new(1), SyncMode::Always, time, None).unwrap();
+    assert_eq!(life.store(1).await, stored(1));
+    life.appender.seal().await.unwrap();
+    let segment = life.store.segments().remove(0);
+    let missing = || vec![Missing::new(Arc::clone(&segment), None)];
+    assert!(life.store.lose(missing()) && life.store.lose(missing()));
+    assert_eq!(life.store.damage().len(), 1);
+    let exchange = Exchange { segments: vec![segment.header().id], ..Exchange::default() };
+    life.appender.exchange(&Arc::new(exchange)).unwrap().unwrap();
+    assert_eq!(life.store.damage().len(), 0);
+    assert!(!life.store.lose(missing()), "an answer that lacks it is out of date");
+    assert_eq!(life.store.damage().len(), 0);
     life.end();
 }

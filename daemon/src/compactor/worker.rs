@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use format::sealed::SegmentHeader;
 use format::{Error, Level, Segment, SegmentId, UnixMicros};
-use query::{ColumnRule, Division, Keep, LiveSegment, Missing, Sealed, Target};
+use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, Target, left_out};
 
-use super::Policy;
+use super::clock::Clock;
 use super::pace::Paced;
+use super::{Policy, Rules};
 use crate::appender::{Appender, Exchange};
 use crate::sealer::Place;
 use crate::store::Store;
@@ -25,8 +26,8 @@ const PAST_MICROS: i64 = 20 * 8_766 * 3_600_000_000;
 /// Rows that are further in the future are outliers: two days, for clocks that go wrong by time zones.
 const FUTURE_MICROS: i64 = 48 * 3_600_000_000;
 
-/// Without a reason the thread looks around as seldom as this.
-const LONG: Duration = Duration::from_secs(60);
+/// A segment is written anew when one row in so many has expired.
+const EXPIRED_PART: u64 = 4;
 
 /// The times that are no outliers.
 pub(super) fn near() -> Range<UnixMicros> {
@@ -49,20 +50,37 @@ pub(super) struct Worker {
     is_full: bool,
     /// Nothing is tried before this.
     resting_until: Option<Instant>,
+    clock: Clock,
+    /// Whether the operator was told that the wall clock is not believed.
+    is_doubted: bool,
 }
 
-/// Segments to be merged.
+/// Segments to be merged, or one to be written anew or dropped.
 struct Plan {
     inputs: Vec<Arc<Segment>>,
     division: Division,
-    /// By output.
+    /// By output; none if no row stays.
     levels: Vec<Level>,
+    /// Which rows stay.
+    rules: Rules,
 }
 
 impl Worker {
     pub(super) fn new(policy: Policy, place: Place, appender: Appender, store: Arc<Store>, is_stopped: Arc<AtomicBool>) -> Worker {
-        let (described, unreadable) = (HashMap::new(), HashSet::new());
-        Worker { policy, place, appender, store, is_stopped, described, unreadable, is_full: false, resting_until: None }
+        let clock = Clock::new(policy.last_commit);
+        Worker {
+            policy,
+            place,
+            appender,
+            store,
+            is_stopped,
+            described: HashMap::new(),
+            unreadable: HashSet::new(),
+            is_full: false,
+            resting_until: None,
+            clock,
+            is_doubted: false,
+        }
     }
 
     /// Merges what there is to merge until it is stopped.
@@ -71,9 +89,11 @@ impl Worker {
     ///
     /// What is final.
     pub(super) fn run(mut self) -> Result<(), Error> {
+        // Threads inherit it.
+        priority::as_compacting_thread();
         let (mut seen, mut quiet_since) = (self.store.arrivals().count(), Instant::now());
         // Whether there may be something to do, and whether nothing had arrived for long when that was looked at.
-        let (mut is_due, mut was_idle) = (true, false);
+        let (mut is_due, mut was_idle, mut looked_at) = (true, false, Instant::now());
         while !self.is_stopped() {
             let count = self.store.arrivals().count();
             if count != seen {
@@ -82,11 +102,12 @@ impl Worker {
             let now = Instant::now();
             let until_idle = (quiet_since + self.policy.idle).saturating_duration_since(now);
             let is_idle = until_idle.is_zero();
-            is_due |= is_idle && !was_idle;
+            // What expires and what is removed is found out by looking.
+            is_due |= is_idle && !was_idle || now - looked_at >= self.policy.idle;
             was_idle = is_idle;
             let resting = self.resting_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
             if is_due && resting.is_zero() {
-                self.resting_until = None;
+                (self.resting_until, looked_at) = (None, now);
                 if let Some(plan) = self.plan(is_idle)? {
                     self.merge(plan)?;
                     continue;
@@ -94,7 +115,7 @@ impl Worker {
                 is_due = self.resting_until.is_some();
             }
             let timeout = [resting, until_idle].into_iter().filter(|time| !time.is_zero()).min();
-            self.store.arrivals().wait(seen, timeout.unwrap_or(LONG));
+            self.store.arrivals().wait(seen, timeout.unwrap_or(self.policy.idle));
         }
         Ok(())
     }
@@ -108,7 +129,7 @@ impl Worker {
         self.resting_until = Some(Instant::now() + time);
     }
 
-    /// What to merge next.
+    /// What to do next.
     ///
     /// # Errors
     ///
@@ -117,13 +138,72 @@ impl Worker {
         let Some(segments) = self.segments_without_sources()? else { return Ok(None) };
         self.described.retain(|id, _| segments.iter().any(|segment| segment.header().id == *id));
         let described: Vec<LiveSegment> = segments.iter().filter_map(|segment| self.describe(segment)).collect();
-        let Some(merge) = self.policy.measures.next(&described, near(), is_idle) else { return Ok(None) };
-        let inputs = segments.into_iter().filter(|segment| merge.inputs.contains(&segment.header().id)).collect();
+        let rules = self.rules();
+        let plan = self.drop_next(&segments, &rules).or_else(|| {
+            let merge = self.policy.measures.next(&described, near(), is_idle)?;
+            let inputs = segments.iter().filter(|segment| merge.inputs.contains(&segment.header().id)).cloned().collect();
+            Some(Plan { inputs, division: merge.division, levels: merge.levels, rules: rules.clone() })
+        });
+        let Some(plan) = plan.or_else(|| self.rewrite_next(&segments, &rules)) else { return Ok(None) };
         let Place { fs, logs_path, segments_path, .. } = &self.place;
         for path in [logs_path, segments_path] {
             fs.sync_dir(path).map_err(Error::io("sync", path))?;
         }
-        Ok(Some(Plan { inputs, division: merge.division, levels: merge.levels }))
+        Ok(Some(plan))
+    }
+
+    /// Which rows stay, at this time.
+    fn rules(&mut self) -> Rules {
+        let now = instant::now();
+        let rules = (self.policy.rules)(now);
+        let is_believed = self.clock.is_believed(now, Instant::now());
+        if !is_believed && rules.let_expire() && !std::mem::replace(&mut self.is_doubted, true) {
+            tracing::warn!("the clock is days ahead of the last event: nothing is removed for its age until it has run for a day");
+        }
+        self.is_doubted &= !is_believed;
+        if is_believed { rules } else { rules.of_any_age() }
+    }
+
+    /// A segment of which no row stays, or that has none.
+    fn drop_next(&mut self, segments: &[Arc<Segment>], rules: &Rules) -> Option<Plan> {
+        let empty = segments.iter().find(|segment| segment.rows() == 0).cloned();
+        let segment = empty.or_else(|| {
+            let is_left_out =
+                |segment: &Segment, rules: &Rules| Ok(left_out(segment, &|site| rules.keep(site))?.rows == u64::from(segment.rows()));
+            self.find(segments, rules, is_left_out)
+        })?;
+        Some(Plan { inputs: vec![segment], division: Division::whole(), levels: Vec::new(), rules: rules.clone() })
+    }
+
+    /// A segment that is worth writing anew: a quarter of its rows are too old, or some have been for thirty days, or their site is gone.
+    fn rewrite_next(&mut self, segments: &[Arc<Segment>], rules: &Rules) -> Option<Plan> {
+        let overdue = rules.overdue();
+        let segment = self.find(segments, rules, |segment, rules| {
+            let rows = left_out(segment, &|site| rules.keep(site))?.rows;
+            Ok(rows > 0 && (rows * EXPIRED_PART >= u64::from(segment.rows()) || left_out(segment, &|site| overdue.keep(site))?.rows > 0))
+        })?;
+        let levels = vec![segment.provenance().level];
+        Some(Plan { inputs: vec![segment], division: Division::whole(), levels, rules: rules.clone() })
+    }
+
+    /// The first segment that `is_wanted`. One that cannot be read is left alone from now on.
+    fn find(
+        &mut self,
+        segments: &[Arc<Segment>],
+        rules: &Rules,
+        is_wanted: impl Fn(&Segment, &Rules) -> Result<bool, query::Error>,
+    ) -> Option<Arc<Segment>> {
+        if rules.keep_all() {
+            return None;
+        }
+        for segment in segments {
+            match is_wanted(segment, rules) {
+                Ok(true) => return Some(Arc::clone(segment)),
+                Ok(false) => {}
+                Err(error) => self.lose(segment, error),
+            }
+        }
+        None
     }
 
     /// The live segments that can be merged: whose sources are gone. `None` if some have to be removed first that could not be.
@@ -175,7 +255,8 @@ impl Worker {
     /// Merges, commits, and removes what was merged; or says when to try again.
     fn merge(&mut self, plan: Plan) -> Result<(), Error> {
         let begun = Instant::now();
-        if !self.has_room(&plan)? {
+        // To drop a segment takes no space, and makes some.
+        if !plan.levels.is_empty() && !self.has_room(&plan)? {
             self.note_full(None);
             return Ok(());
         }
@@ -212,7 +293,10 @@ impl Worker {
         }
         let names: Vec<String> = inputs.iter().map(ToString::to_string).collect();
         let seconds = begun.elapsed().as_secs_f64();
-        tracing::info!(merged = names.join(" "), into = outputs.join(" "), rows, seconds, "merged segments");
+        match outputs.is_empty() {
+            true => tracing::info!(segment = names.join(" "), seconds, "dropped a segment: nothing in it is kept"),
+            false => tracing::info!(merged = names.join(" "), into = outputs.join(" "), rows, seconds, "merged segments"),
+        }
         self.remove(&inputs)
     }
 
@@ -251,6 +335,9 @@ impl Worker {
     ///
     /// If the system has no thread and no salt to give.
     fn write(&self, plan: &Plan, fs: &Paced) -> Result<Option<Result<Vec<Sealed>, query::Error>>, Error> {
+        if plan.levels.is_empty() {
+            return Ok(Some(Ok(Vec::new())));
+        }
         let Place { segments_path: dir, epoch, secret, ids, .. } = &self.place;
         let mut headers = Vec::with_capacity(plan.levels.len());
         for _ in &plan.levels {
@@ -262,10 +349,7 @@ impl Worker {
         let targets: Vec<Target<'_>> = headers.iter().zip(plan.levels.iter().copied()).map(target).collect();
         let stopped = &*self.is_stopped;
         let is_stopped = || stopped.load(Ordering::Relaxed);
-        let work = || {
-            priority::as_compacting_thread();
-            query::merge(&targets, &plan.division, &plan.inputs, &|_| Keep::All, &is_stopped)
-        };
+        let work = || query::merge(&targets, &plan.division, &plan.inputs, &|site| plan.rules.keep(site), &is_stopped);
         // On a thread of its own, so that a panic is the end of one merge.
         let joined = thread::scope(|scope| {
             let thread = thread::Builder::new().name("merging".to_owned()).spawn_scoped(scope, work);

@@ -17,7 +17,7 @@ use crate::recovery::{self, Start};
 use crate::store::Store;
 
 const DIR: &str = "/data";
-const SITE: SiteId = SiteId::new([1; 16]);
+pub(crate) const SITE: SiteId = SiteId::new([1; 16]);
 
 /// Logs of a few events.
 const SEGMENT_BYTES: u64 = 1024;
@@ -61,7 +61,7 @@ impl Life {
             _ => {}
         }
         let opened = DataDirectory::open_on(Arc::new(fs.clone()), Path::new(DIR))?;
-        let Start { recovered, rotation, files, mut damage } = recovery::recover(opened.directory, opened.manifest, OPTIONS, sync)?;
+        let Start { recovered, rotation, files, mut damage, .. } = recovery::recover(opened.directory, opened.manifest, OPTIONS, sync)?;
         damage.extend(opened.damage);
         let losses = damage.len();
         let store = Arc::new(Store::new(files, damage, opened.lost_and_found, Pool::start().unwrap()));
@@ -99,6 +99,13 @@ impl Life {
         self.committer.join().unwrap();
         self.sealer.stop();
         self.compactor.into_iter().for_each(compactor::Running::stop);
+    }
+
+    /// How many rows each segment has, the most first.
+    pub(crate) fn segment_rows(&self) -> Vec<u32> {
+        let mut rows: Vec<u32> = self.store.segments().iter().map(|segment| segment.rows()).collect();
+        rows.sort_unstable_by(|one, other| other.cmp(one));
+        rows
     }
 
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
