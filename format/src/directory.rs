@@ -45,7 +45,7 @@ pub(crate) const LOGS: &str = "logs";
 pub(crate) const SEGMENTS: &str = "segments";
 
 /// The folder of files that nothing explains.
-const LOST_AND_FOUND: &str = "lost+found";
+pub(crate) const LOST_AND_FOUND: &str = "lost+found";
 
 /// A data directory that is open.
 #[derive(Debug)]

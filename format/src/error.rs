@@ -61,6 +61,18 @@ pub enum Error {
         /// The limit.
         max_bytes: u64,
     },
+    /// What should be a data directory has nothing that one has.
+    #[error("{} is no data directory: there is no manifest, no catalog, no logs/ and no segments/", path.display())]
+    NoDataDirectory {
+        /// What was looked into.
+        path: PathBuf,
+    },
+    /// What should be a file of a data directory begins as none of them does.
+    #[error("{} is no segment, log, manifest or catalog of hitkeepd", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process has the data directory open.
     #[error("data directory {} is in use by {}", path.display(), holder.map_or("another process".to_owned(), |pid| format!("process {pid}")))]
     Locked {

@@ -24,6 +24,9 @@ use crate::map::Map;
 
 #[cfg(any(test, feature = "double"))]
 pub mod double;
+mod read_only;
+
+pub use read_only::ReadOnlyFs;
 
 /// Rights of a folder that is created: its owner only, for it holds what visitors did.
 const DIRECTORY_MODE: u32 = 0o700;

@@ -10,8 +10,10 @@ pub mod column;
 pub mod directory;
 pub mod error;
 mod fault;
+pub mod findings;
 pub mod frame;
 pub mod fs;
+pub mod inspect;
 pub mod lock;
 pub mod log;
 pub mod manifest;
@@ -22,6 +24,7 @@ pub mod sealed;
 mod sync;
 pub mod terms;
 pub mod units;
+pub mod verify;
 pub mod watermark;
 
 pub use catalog::CatalogFile;

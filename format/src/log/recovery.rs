@@ -59,6 +59,8 @@ pub struct Recovered {
     pub next_sequence: Sequence,
     /// Records in whole batches.
     pub rows: u32,
+    /// Whole batches, those without records too.
+    pub batches: u32,
     /// What is lost, in file order; empty if nothing is.
     pub damage: Vec<Damage>,
     /// Bytes of a torn tail, up to the last that is not zero.
@@ -98,6 +100,7 @@ pub fn recover(file: &dyn File, header: &LogHeader, closed: Option<ClosedEnd>, v
             end: ByteOffset::new(HEADER_LEN_BYTES as u64),
             next_sequence: header.base_sequence,
             rows: 0,
+            batches: 0,
             damage: Vec::new(),
             torn_bytes: 0,
             drained: false,
@@ -238,6 +241,7 @@ impl Walk<'_> {
             recovered.rows += 1;
             recovered.next_sequence = recovered.next_sequence.after(1);
         }
+        recovered.batches += 1;
         let end = commit_at + COMMIT_FRAME_LEN_BYTES as u64;
         match recovered.whole.last_mut() {
             Some((_, last_end)) if *last_end == commit.batch_start => *last_end = end,

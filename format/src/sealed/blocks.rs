@@ -83,6 +83,37 @@ impl Input {
         self.sections[usize::from(section.number())].len_bytes
     }
 
+    /// How many blocks a section has.
+    pub(super) fn blocks(&self, section: Section) -> usize {
+        self.sections[usize::from(section.number())].blocks.len()
+    }
+
+    /// The length of a block of a list, in bytes.
+    pub(super) fn block_len(&self, section: Section, number: usize) -> u64 {
+        self.sections[usize::from(section.number())].blocks.get(number).map_or(0, |block| block.len_bytes.into())
+    }
+
+    /// All blocks with bytes, by section.
+    pub(super) fn all_blocks(&self) -> impl Iterator<Item = (Section, &Block)> {
+        let of_section = |(number, blocks)| (Section::with_number(number), blocks);
+        let sections = (0..=u8::MAX).zip(&self.sections).map(of_section);
+        sections.flat_map(|(section, blocks)| blocks.blocks.iter().filter(|block| block.len_bytes > 0).map(move |block| (section, block)))
+    }
+
+    /// Compares the checksum of a block, whether that was done before or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Input::block`].
+    pub(super) fn verify_again(&self, section: Section, block: &Block) -> Result<(), Error> {
+        let mut bytes = vec![0; block.len_bytes as usize];
+        read_exact_at(&*self.file, &mut bytes, block.offset).map_err(Error::io("read", &self.path))?;
+        if self.checksum.at(block.offset, [&bytes, &[]]) == block.crc {
+            return Ok(());
+        }
+        Err(self.corrupt(block.offset, Corruption::Block { what: section.name() }))
+    }
+
     /// A block of a list, verified; out of the mapping or copied to `scratch`.
     ///
     /// # Errors

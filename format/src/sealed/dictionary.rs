@@ -89,6 +89,19 @@ impl Dictionary {
         Ok(())
     }
 
+    /// The bytes of its text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dictionary::entry`].
+    pub(super) fn len_bytes(&self, input: &Input) -> Result<u64, Error> {
+        if self.entries == 0 {
+            return Ok(0);
+        }
+        let start = u64::from_le_bytes(input.array(self.groups, self.groups_start, &mut Vec::new())?);
+        self.text_end.checked_sub(start).ok_or_else(|| input.undecodable_at(self.text, start))
+    }
+
     /// All entries, in order.
     ///
     /// # Errors

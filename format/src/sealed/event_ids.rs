@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
+use crate::findings::Findings;
 use crate::units::{Sequence, SiteId};
 
 use super::Segment;
@@ -54,6 +55,11 @@ impl Segment {
     /// [`Segment::event_ids`], with the hash of site and id under `key` in place of the id.
     pub fn event_id_hashes(&self, key: IdKey, rows: Range<u32>, visit: impl FnMut(u32, u64) -> Result<(), Error>) -> Result<(), Error> {
         self.unless_poisoned(self.ids().hashes(key, rows, &mut RowReader::new(self), visit))
+    }
+
+    /// Compares the index and the filter of ids with the ids.
+    pub(super) fn verify_event_ids(&self, findings: &mut Findings) {
+        self.ids().verify(&mut RowReader::new(self), findings);
     }
 
     fn ids(&self) -> Ids<'_, Input> {

@@ -56,6 +56,35 @@ pub enum Field {
 }
 
 impl Field {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::Source => "source",
+            Field::Token => "token",
+            Field::Page => "page",
+            Field::Host => "host",
+            Field::Path => "path",
+            Field::Query => "query",
+            Field::Referrer => "referrer",
+            Field::UserAgent => "user agent",
+            Field::Language => "language",
+            Field::ViewportWidth => "viewport width",
+            Field::ViewportHeight => "viewport height",
+            Field::ScreenWidth => "screen width",
+            Field::ScreenHeight => "screen height",
+            Field::UtmSource => "utm source",
+            Field::UtmMedium => "utm medium",
+            Field::UtmCampaign => "utm campaign",
+            Field::UtmTerm => "utm term",
+            Field::UtmContent => "utm content",
+            Field::Qr => "QR id",
+            Field::Country => "country",
+            Field::TrackerSource => "tracker source",
+            Field::TrackerVersion => "tracker version",
+            Field::Shape => "shape",
+        }
+    }
+
     /// All of them, in the order of their numbers.
     pub const ALL: [Field; 23] = [
         Field::Source,

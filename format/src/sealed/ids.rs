@@ -21,6 +21,7 @@ mod index;
 mod stream;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod verify;
 
 use std::borrow::Cow;
 use std::ops::Range;

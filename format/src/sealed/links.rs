@@ -31,9 +31,9 @@ use super::varint;
 pub(super) const LONG_US: i64 = 3_600_000_000;
 
 /// Bits of a group: one count for 64 bytes of bits.
-const GROUP_BITS: u32 = 512;
+pub(super) const GROUP_BITS: u32 = 512;
 const COUNT_LEN_BYTES: usize = 4;
-const GROUP_LEN_BYTES: usize = COUNT_LEN_BYTES + GROUP_BITS as usize / 8;
+pub(super) const GROUP_LEN_BYTES: usize = COUNT_LEN_BYTES + GROUP_BITS as usize / 8;
 
 /// Bytes of long links that are read at once, and the most that one takes.
 const READ_BYTES: u64 = 64 * 1024;

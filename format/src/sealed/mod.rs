@@ -18,7 +18,7 @@
 //! Parts, in reading order: `header` (first and last bytes), `footer` (what and where), `section` (the parts by number), `output` and
 //! `blocks` (checksummed blocks, written and read); the columns `times`, `sequences`, `codes`, `by_session` and their helpers `bits`, `varint`,
 //! `deltas`, `elias_fano`, `compress`; `dictionary`, `sessions`, `runs`, `properties`; the indexes `links`, `postings` and `ids`; and
-//! [`SegmentWriter`] and [`Segment`], which put them together.
+//! [`SegmentWriter`] and [`Segment`], which put them together; [`verify()`], which reads everything again.
 
 mod bits;
 mod blocks;
@@ -43,8 +43,10 @@ mod runs;
 mod section;
 mod sequences;
 mod sessions;
+mod sizes;
 mod times;
 mod varint;
+mod verify;
 mod writer;
 
 pub use dictionary::Entries;
@@ -56,6 +58,8 @@ pub use level::Level;
 pub use postings::Posting;
 pub use reader::Segment;
 pub use runs::Run;
+pub use sizes::{PartSize, PropertySize};
+pub use verify::verify;
 pub use writer::{Finished, Row, SegmentWriter};
 
 /// The session code of a row that is a session of its own.

@@ -280,6 +280,46 @@ pub(super) fn find(input: &Input, run: &Run, entry: &Entry, next: &Entry, path: 
     Ok(None)
 }
 
+/// How many groups `postings` postings have.
+pub(super) fn groups(postings: u32) -> u32 {
+    postings.div_ceil(GROUP_POSTINGS as u32)
+}
+
+/// The bytes of the directory of their groups.
+pub(super) fn groups_len_bytes(postings: u32) -> u64 {
+    u64::from(groups(postings)) * GROUP_LEN_BYTES
+}
+
+/// All postings of a group of a run, with their codes. `entry` is that of the run, with the one behind it.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`], [`Error::Io`].
+pub(super) fn group(input: &Input, run: &Run, (entry, next): (&Entry, &Entry), number: u32) -> Result<Vec<(u32, Posting)>, Error> {
+    let mut scratch = Vec::new();
+    let mut group_at = |number: u32| -> Result<(u32, u64), Error> {
+        let at = entry.posting_groups_start.saturating_add(u64::from(number) * GROUP_LEN_BYTES);
+        let bytes: [u8; GROUP_LEN_BYTES as usize] = input.array(Section::POSTING_GROUPS, at, &mut scratch)?;
+        Ok((u32::from_le_bytes(super::header::field(&bytes, 0)), u64::from_le_bytes(super::header::field(&bytes, 4))))
+    };
+    let (mut code, start) = group_at(number)?;
+    let is_last = number + 1 == groups(entry.postings);
+    let end = if is_last { next.postings_start } else { group_at(number + 1)?.1 };
+    let damage = || input.undecodable_at(Section::POSTINGS, start);
+    let is_behind = number > 0 || start == entry.postings_start;
+    if !is_behind || start > end || end > next.postings_start {
+        return Err(damage());
+    }
+    let mut bytes = input.read(Section::POSTINGS, start..end, &mut scratch)?;
+    let mut postings = Vec::new();
+    while !bytes.is_empty() {
+        code = varint::take_u32(&mut bytes).and_then(|step| code.checked_add(step)).ok_or_else(damage)?;
+        let posting = varint::take_bytes(&mut bytes).and_then(|body| decode(body, run));
+        postings.push((code, posting.ok_or_else(damage)?));
+    }
+    Ok(postings)
+}
+
 /// The posting whose bytes are `bytes`; nothing if they cannot be one of the run.
 fn decode(mut bytes: &[u8], run: &Run) -> Option<Posting> {
     let run_rows = run.rows.end - run.rows.start;
@@ -364,6 +404,21 @@ impl Posting {
             index += 1;
             Some(self.run.rows.start + row)
         })
+    }
+
+    /// The indices, among its rows, of those where a link ends: `has_prev`.
+    pub(super) fn ends_of_links(&self) -> impl Iterator<Item = u32> + '_ {
+        self.links.iter().flat_map(|links| (0..links.prev.ones()).filter_map(|number| links.prev.place_of_one(number)))
+    }
+
+    /// Likewise where a link begins: `has_next`.
+    pub(super) fn starts_of_links(&self) -> impl Iterator<Item = u32> + '_ {
+        self.links.iter().flat_map(|links| (0..links.next.ones()).filter_map(|number| links.next.place_of_one(number)))
+    }
+
+    /// The long links, by index.
+    pub(super) fn long_links(&self) -> &[(u32, u32)] {
+        self.links.as_ref().map_or(&[], |links| &links.long)
     }
 
     /// The row with this index in the posting.

@@ -10,7 +10,7 @@ use super::runs::MAX_NAME_BYTES;
 use super::section::Section;
 
 /// Bytes of an entry of the directory.
-const ENTRY_LEN_BYTES: usize = 40;
+pub(super) const ENTRY_LEN_BYTES: usize = 40;
 const KEY_LEN_AT: usize = 8;
 const ENTRIES_AT: usize = 12;
 const GROUPS_START_AT: usize = 16;
@@ -83,6 +83,12 @@ impl Property {
         let mut scratch = Vec::new();
         let key = input.read(Section::NAMES, self.key_start..end.ok_or_else(damage)?, &mut scratch)?;
         Ok(std::str::from_utf8(key).map_err(|_| damage())?.to_owned())
+    }
+
+    /// The numbers of its blocks in a run of `rows` rows.
+    pub(super) fn block_numbers(&self, rows: u32) -> impl Iterator<Item = usize> {
+        let (first, stride) = (self.first_block as usize, self.stride as usize);
+        (0..(rows as usize).div_ceil(codes::BLOCK_ROWS)).map(move |number| first + number * stride)
     }
 
     /// Its codes in a run of `rows` rows.

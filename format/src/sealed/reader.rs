@@ -33,6 +33,9 @@ pub struct Segment {
     header: SegmentHeader,
     /// Without its sections, which are in `input`.
     footer: Footer,
+    /// Where the footer starts, and the length of the file with its trailer.
+    footer_offset: u64,
+    len_bytes: u64,
     input: Input,
 }
 
@@ -87,7 +90,8 @@ impl Segment {
         let mut footer = Footer::decode(&bytes, at).ok_or_else(|| corrupt(at, Corruption::Footer))?;
         let map = Arc::clone(&file).map(len).map_err(Error::io("map", path))?;
         let input = Input::new(path.to_owned(), file, map, checksum, std::mem::take(&mut footer.sections));
-        Ok(Arc::new(Segment { header, footer, input }))
+        let len_bytes = trailer.offset() + TRAILER_LEN_BYTES as u64;
+        Ok(Arc::new(Segment { header, footer, footer_offset: at, len_bytes, input }))
     }
 
     /// Who it is.
@@ -103,6 +107,16 @@ impl Segment {
     /// The file.
     pub fn path(&self) -> &Path {
         self.input.path()
+    }
+
+    /// The length of the file, with its trailer.
+    pub fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// Where the footer starts, behind all blocks.
+    pub fn footer_offset(&self) -> u64 {
+        self.footer_offset
     }
 
     /// Whether a page of its mapping could not be read: whatever was read since is worth nothing.

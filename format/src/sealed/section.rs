@@ -92,6 +92,44 @@ impl Section {
         !is_list
     }
 
+    /// What it is, apart from all others.
+    pub(super) fn title(self) -> String {
+        let of_field = |number: u8, what: &str| match Field::ALL.get(usize::from(number)) {
+            Some(field) => format!("{}: {what}", field.name()),
+            None => format!("section {}", self.0),
+        };
+        let title = match self {
+            Section(number @ 0..OF_SESSIONS) => return of_field(number, "codes"),
+            Section(number @ OF_SESSIONS..TEXTS) => return of_field(number - OF_SESSIONS, "codes of sessions"),
+            Section(number @ TEXTS..GROUPS) => return of_field(number - TEXTS, "dictionary"),
+            Section(number @ GROUPS..192) => return of_field(number - GROUPS, "places in the dictionary"),
+            Section::TIMES => "times",
+            Section::SEQUENCES => "sequences",
+            Section::SESSION_CODES => "session codes",
+            Section::SESSION_IDS => "session ids",
+            Section::SESSION_ORDER => "session order",
+            Section::RUN_SESSIONS => "session bitmaps",
+            Section::RUNS => "run directory",
+            Section::NAMES => "names of runs and properties",
+            Section::PROPERTIES => "directory of property columns",
+            Section::PROPERTY_CODES => "property columns: codes",
+            Section::PROPERTY_TEXTS => "property columns: values",
+            Section::PROPERTY_GROUPS => "property columns: places of values",
+            Section::HAS_PREV => "has_prev",
+            Section::HAS_NEXT => "has_next",
+            Section::LONG_LINKS => "long links",
+            Section::POSTINGS => "path postings",
+            Section::POSTING_GROUPS => "places of path postings",
+            Section::IDS => "event ids",
+            Section::ID_OFFSETS => "places of event ids",
+            Section::ID_INDEX => "event id index",
+            Section::ID_DIRECTORY => "event id index: directory",
+            Section::ID_FILTER => "event id filter",
+            Section(_) => return format!("section {}", self.0),
+        };
+        title.to_owned()
+    }
+
     /// What it is, for messages.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -77,6 +77,37 @@ impl FilterBuilder {
     }
 }
 
+/// A filter made again from hashes in any order, to be compared. Memory: all of it.
+#[derive(Debug)]
+pub(super) struct Rebuilt(Vec<[u32; WORDS]>);
+
+impl Rebuilt {
+    /// An empty filter for `ids` hashes.
+    pub(super) fn new(ids: u32) -> Rebuilt {
+        Rebuilt(vec![[0; WORDS]; blocks(ids) as usize])
+    }
+
+    pub(super) fn add(&mut self, hash: u64) {
+        let number = block(hash, self.0.len() as u64) as usize;
+        if let Some(words) = self.0.get_mut(number) {
+            words.iter_mut().zip(mask(hash)).for_each(|(word, bit)| *word |= bit);
+        }
+    }
+
+    /// Whether the filter in `source` is the same.
+    pub(super) fn is_equal(&self, source: &impl Source) -> Result<bool, Error> {
+        let mut scratch = Vec::new();
+        for (number, words) in (0u64..).zip(&self.0) {
+            let stored: [u8; BLOCK_BYTES as usize] = source.array(Section::ID_FILTER, number * BLOCK_BYTES, &mut scratch)?;
+            let (stored, _) = stored.as_chunks();
+            if !stored.iter().map(|word| u32::from_le_bytes(*word)).eq(words.iter().copied()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 /// Those of `hashes`, which are sorted, that may be among the `ids` hashes of the filter in `source`; those that are always pass.
 ///
 /// A block of the stream is read once for all hashes in it: per hash, that would take longer than to look at its eight words.

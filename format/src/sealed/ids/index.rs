@@ -140,6 +140,38 @@ pub(super) fn candidates(source: &impl Source, rows: u32, hashes: &[Hashed]) -> 
     Ok(candidates)
 }
 
+/// How many entries the index has, if its directory and its entries grow; else where the first one stands that does not.
+pub(super) fn check_order(source: &impl Source, rows: u32) -> Result<Result<u32, u32>, Error> {
+    let Some(layout) = layout(source, rows)? else { return Ok(Ok(0)) };
+    let mut scratch = Vec::new();
+    let mut place = |bucket: u32| -> Result<u32, Error> {
+        let at = IdKey::LEN_BYTES as u64 + u64::from(bucket) * PLACE_BYTES;
+        Ok(u32::from_le_bytes(source.array(Section::ID_DIRECTORY, at, &mut scratch)?))
+    };
+    let (mut start, mut entries) = (place(0)?, Vec::new());
+    if start != 0 || place(layout.buckets)? != layout.ids {
+        return Ok(Err(start));
+    }
+    for bucket in 1..=layout.buckets {
+        let end = place(bucket)?;
+        if start > end || end > layout.ids {
+            return Ok(Err(end));
+        }
+        let bytes = u64::from(start) * layout.entry_bytes..u64::from(end) * layout.entry_bytes;
+        let mut before = None;
+        for (at, entry) in (start..).zip(source.read(Section::ID_INDEX, bytes, &mut entries)?.chunks_exact(layout.entry_bytes as usize)) {
+            // A remainder says no more of the order of two hashes than its own bits.
+            let remainder = u16::from_le_bytes([entry[0], entry[1]]);
+            if before > Some(remainder) {
+                return Ok(Err(at));
+            }
+            before = Some(remainder);
+        }
+        start = end;
+    }
+    Ok(Ok(layout.ids))
+}
+
 /// What stands in `source`, if its lengths agree.
 fn layout(source: &impl Source, rows: u32) -> Result<Option<Layout>, Error> {
     let len = source.len(Section::ID_INDEX);
