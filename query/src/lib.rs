@@ -7,10 +7,10 @@
 //!
 //! Parts, in reading order: `zone` and `bucket` (instants cut into hours, days, weeks, months); of logs `posting` (one term's rows),
 //! `active` (all terms), `sessions` (their dictionary), `ids` (which row had an event id first); of segments `fields` and `shape` (a
-//! record in parts), `seal`, `merge`, `compaction` (what to merge next), `block` and `rows` (records out of a segment), `term_rows` (one
-//! term's rows), `by_value` (a property of many rows); `snapshot`, `answer` (and what it lacks), `tally` (distinct sessions, within and
-//! across files), and the questions: `age`, `series`, `names`, `breakdown`. Which rows count: `property`, `dimension`, `condition`, and
-//! `selection` (sessions) and `filter` (rows), which ask them.
+//! record in parts), `seal`, `merge`, `compaction` (what to merge next), `block` and `rows` (records out of a segment), `verify`,
+//! `term_rows` (one term's rows), `by_value` (a property of many rows); `snapshot`, `answer` (and what it lacks), `tally` (distinct
+//! sessions, within and across files), and the questions: `age`, `series`, `names`, `breakdown`. Which rows count: `property`, `dimension`,
+//! `condition`, and `selection` (sessions) and `filter` (rows), which ask them.
 #![forbid(unsafe_code)]
 
 mod active;
@@ -43,6 +43,7 @@ mod snapshot;
 mod tally;
 mod term_rows;
 mod text;
+mod verify;
 mod zone;
 
 pub use active::{ActiveIndex, ActiveWriter, Sequences};
@@ -62,4 +63,5 @@ pub use seal::{ClosedLog, ColumnRule, Input, Sealed, Target, seal};
 pub use series::Counted;
 pub use snapshot::{Snapshot, Term};
 pub use tally::Point;
+pub use verify::verify;
 pub use zone::Zone;
