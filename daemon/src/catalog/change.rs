@@ -59,3 +59,16 @@ pub(crate) enum Change {
         token: Token,
     },
 }
+
+impl Change {
+    /// What it is called, as in its JSON.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Change::SiteSet { .. } => "site_set",
+            Change::SiteRemoved { .. } => "site_removed",
+            Change::GoalSet { .. } => "goal_set",
+            Change::GoalRemoved { .. } => "goal_removed",
+            Change::OwnerSet { .. } => "owner_set",
+        }
+    }
+}

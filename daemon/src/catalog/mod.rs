@@ -97,6 +97,16 @@ pub(crate) enum OpenError {
     },
 }
 
+/// What a change in the catalog's file is called.
+///
+/// # Errors
+///
+/// If it is not one that this version writes.
+pub(crate) fn kind_of_change(payload: &[u8]) -> Result<&'static str, serde_json::Error> {
+    let entry: Entry = serde_json::from_slice(payload)?;
+    Ok(entry.change.name())
+}
+
 /// What a site becomes: absent parts stay.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SitePatch {

@@ -51,6 +51,10 @@ pub(crate) enum Command {
     Seal(SealArguments),
     /// Make a new owner token
     Token(TokenArguments),
+    /// Read every byte of a stopped daemon's data directory and say what is wrong
+    Verify(VerifyArguments),
+    /// Show what is in a segment, a log, a manifest or a catalog
+    Inspect(InspectArguments),
 }
 
 /// `hitkeepd seal`.
@@ -106,6 +110,40 @@ Example:
         #[command(flatten)]
         settings: SettingFlags,
     },
+}
+
+/// `hitkeepd verify`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Checks every checksum, and every index of segments against the columns it was made from. Nothing is changed. A torn tail
+that a crash left is nothing wrong: nobody was told that it is stored.
+Exit codes: 0 all is as it was written, 1 something is wrong or cannot be read, 75 a daemon has the data directory open.
+
+Examples:
+  hitkeepd verify --data-path /var/lib/hitkeepd
+  hitkeepd verify --data-path /mnt/backup/hitkeepd --json"
+)]
+pub(crate) struct VerifyArguments {
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+}
+
+/// `hitkeepd inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "The file is only read. Of a log that a running daemon appends to, the end may look torn.
+
+Examples:
+  hitkeepd inspect data/segments/0000000000000001.seg
+  hitkeepd inspect data/catalog.log --json")]
+pub(crate) struct InspectArguments {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `hitkeepd config`.

@@ -16,6 +16,9 @@ pub(crate) enum Error {
     /// The daemon cannot start.
     #[error(transparent)]
     Serve(#[from] app::Error),
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] format::Error),
     /// The owner's token cannot be made anew.
     #[error(transparent)]
     Owner(#[from] identity::Error),

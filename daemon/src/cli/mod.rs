@@ -15,6 +15,7 @@ mod client;
 mod error;
 mod goal;
 mod import;
+mod inspect;
 mod lookup;
 mod query;
 mod range;
@@ -27,6 +28,7 @@ mod site;
 mod stub;
 mod table;
 mod token;
+mod verify;
 
 use args::{Arguments, Command};
 use error::Error;
@@ -60,6 +62,12 @@ fn dispatch(command: Command, environment: &Environment) -> Result<ExitCode, Err
         }
         Command::Seal(arguments) => seal::run(&arguments, environment, out)?,
         Command::Token(arguments) => token::run(&arguments, environment, out)?,
+        Command::Verify(arguments) => {
+            if !verify::run(&arguments, environment, out)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Inspect(arguments) => inspect::run(&arguments, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
