@@ -6,8 +6,17 @@ const TRACKER_CHARS: usize = 14;
 /// Letters of the base64 alphabet for URLs: RFC 4648, section 5.
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// Characters of a UUID in its usual form.
+const UUID_CHARS: usize = 36;
+
+/// The digits of a UUID.
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// Where the hyphens of a UUID stand.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// Where the two digits of each byte stand.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
 /// An event id. Two ids are the same text if and only if they are the same form with the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,51 +48,56 @@ impl<'a> Form<'a> {
     }
 }
 
-fn uuid_bytes(id: &str) -> Option<[u8; 16]> {
-    let text: &[u8; 36] = id.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 16];
-    let mut digits = 0;
-    for (at, char) in text.iter().enumerate() {
-        let digit = match (HYPHENS.contains(&at), char) {
-            (true, b'-') => continue,
-            (false, b'0'..=b'9') => char - b'0',
-            (false, b'a'..=b'f') => char - b'a' + 10,
-            _ => return None,
-        };
-        bytes[digits / 2] = bytes[digits / 2] << 4 | digit;
-        digits += 1;
+/// The value of a byte as a digit of some base; [`NO_DIGIT`] if it is none.
+type Digits = [u8; 256];
+
+const NO_DIGIT: u8 = 0xff;
+
+const fn digits(alphabet: &[u8]) -> Digits {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < alphabet.len() {
+        values[alphabet[value] as usize] = value as u8;
+        value += 1;
     }
-    Some(bytes)
+    values
+}
+
+fn uuid_bytes(id: &str) -> Option<[u8; 16]> {
+    static VALUES: Digits = digits(HEX);
+    let text: &[u8; UUID_CHARS] = id.as_bytes().try_into().ok()?;
+    if HYPHENS.iter().any(|at| text[*at] != b'-') {
+        return None;
+    }
+    let mut all = 0;
+    let bytes = PAIRS.map(|at| {
+        let (high, low) = (VALUES[usize::from(text[at])], VALUES[usize::from(text[at + 1])]);
+        all |= high | low;
+        high << 4 | low & 15
+    });
+    (all < 16).then_some(bytes)
 }
 
 fn write_uuid(bytes: &[u8; 16], out: &mut String) {
-    for (at, byte) in bytes.iter().enumerate() {
-        // Behind 4, 6, 8 and 10 bytes.
-        if matches!(at, 4 | 6 | 8 | 10) {
-            out.push('-');
-        }
-        for digit in [byte >> 4, byte & 15] {
-            out.push(char::from_digit(digit.into(), 16).expect("four bits are a digit"));
-        }
+    let mut text = [b'-'; UUID_CHARS];
+    for (at, byte) in PAIRS.into_iter().zip(bytes) {
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
     }
+    out.push_str(str::from_utf8(&text).expect("digits and hyphens are ASCII"));
 }
 
 fn tracker_bytes(id: &str) -> Option<[u8; 10]> {
+    static VALUES: Digits = digits(BASE64URL);
     let text: &[u8; TRACKER_CHARS] = id.as_bytes().try_into().ok()?;
-    let mut bits = 0u128;
+    let (mut bits, mut all) = (0u128, 0);
     for char in text {
-        let value = match char {
-            b'A'..=b'Z' => char - b'A',
-            b'a'..=b'z' => char - b'a' + 26,
-            b'0'..=b'9' => char - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u128::from(value);
+        let value = VALUES[usize::from(*char)];
+        all |= value;
+        bits = bits << 6 | u128::from(value & 63);
     }
     // 84 bits: with others than zeros at the end the text would not come back.
-    if bits & 0xf != 0 {
+    if all == NO_DIGIT || bits & 0xf != 0 {
         return None;
     }
     let bytes = (bits >> 4).to_be_bytes();
@@ -94,9 +108,11 @@ fn write_tracker(bytes: &[u8; 10], out: &mut String) {
     let mut wide = [0; 16];
     wide[6..].copy_from_slice(bytes);
     let bits = u128::from_be_bytes(wide) << 4;
-    for place in (0..TRACKER_CHARS).rev() {
-        out.push(char::from(BASE64URL[(bits >> (6 * place)) as usize % 64]));
-    }
+    let text: [u8; TRACKER_CHARS] = std::array::from_fn(|place| {
+        let shift = 6 * (TRACKER_CHARS - 1 - place);
+        BASE64URL[(bits >> shift) as usize % 64]
+    });
+    out.push_str(str::from_utf8(&text).expect("the alphabet is ASCII"));
 }
 
 #[cfg(all(test, not(loom)))]
