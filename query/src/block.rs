@@ -86,14 +86,14 @@ impl<'a> Block<'a> {
             self.sequences.clear();
             segment.sequences(rows.clone(), &mut self.sequences)?;
         }
-        if self.wanted.has_sessions {
+        if self.wanted.has_sessions || self.wanted.fields.iter().any(|field| field.is_of_session()) {
             self.sessions.clear();
             segment.session_codes(rows.clone(), &mut self.sessions)?;
         }
         for field in &self.wanted.fields {
             let codes = &mut self.codes[*field as usize];
             codes.clear();
-            segment.codes(*field, rows.clone(), codes)?;
+            segment.codes_in(*field, rows.clone(), &self.sessions, codes)?;
         }
         if self.wanted.has_event_ids {
             self.event_ids.decode(segment, rows.clone())?;

@@ -113,7 +113,7 @@ impl Field {
     ];
 
     /// Whether it is one of those that seldom change within a session.
-    pub(super) const fn is_of_session(self) -> bool {
+    pub const fn is_of_session(self) -> bool {
         matches!(
             self,
             Field::Host

@@ -4,7 +4,7 @@
 //! have, which property keys get columns); then shapes are cut anew where an input has other columns (`shapes`, `recut`); then
 //! dictionaries and sessions are merged, which gives each input a table of new codes (`texts`, `sessions`, on `kway`); then the rows of
 //! each run, in order of time (`runs`, `build`, `properties`), by blocks of columns (`crate::block`). The outputs are read back at last and
-//! compared with one more reading of the inputs, record by record: that does not share any of the above.
+//! compared with one more reading of the inputs, row by row: that does not share any of the above.
 //!
 //! Inputs may overlap in time and sequences in any way; no row is in two of them.
 //!
@@ -41,8 +41,8 @@ use format::sealed::{Field, Finished, Provenance, Run};
 use format::{Segment, SegmentId, Sequence, SiteId, UnixMicros};
 
 use crate::error::Error;
-use crate::rows::SegmentRows;
-use crate::seal::{Sealed, Sum, Target, compare};
+use crate::rows::nonsense;
+use crate::seal::{HashedRows, Sealed, Sum, Target, compare};
 
 pub use division::Division;
 use kept::Kept;
@@ -148,7 +148,7 @@ fn write(target: Target<'_>, inputs: &Inputs<'_>, written: &[SegmentId]) -> Resu
     build::write(target, inputs, survey, &made, &provenance).map(Some)
 }
 
-/// Number and hash of the rows that stay, by output and by their records.
+/// Number and hash of the rows that stay, by output.
 fn sums(
     outputs: usize,
     division: &Division,
@@ -159,15 +159,17 @@ fn sums(
     let empty = Sum::default();
     let mut sums: Vec<Sum> = (0..outputs).map(|_| empty.again()).collect();
     for segment in segments {
-        let mut rows = SegmentRows::new(segment).map_err(|error| Error::from(error).in_segment(segment))?;
-        let mut read = 0u32;
-        while let Some((sequence, record)) = of(segment, rows.next())? {
-            if read.is_multiple_of(LOOK_EVERY) && is_stopped() {
+        let mut rows = of(segment, HashedRows::new(segment, empty.hashes()))?;
+        while let Some(some) = of(segment, rows.next())? {
+            if is_stopped() {
                 return Err(Error::Stopped);
             }
-            read = read.wrapping_add(1);
-            if keep(record.site).is_kept(record.time) {
-                sums[division.output_of(record.time)].add(sequence, &record);
+            let keep = keep(some.run.site);
+            for (time, hash) in some.times.iter().zip(some.hashes) {
+                let time = of(segment, UnixMicros::new(*time).ok_or_else(|| nonsense(segment, "time")))?;
+                if keep.is_kept(time) {
+                    sums[division.output_of(time)].add_hash(*hash);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::hash::RandomState;
 
 use format::sealed::Field;
-use format::{Sequence, UnixMicros};
+use format::{Segment, Sequence, UnixMicros};
 use hashbrown::HashMap;
 
 use super::columns::Columns;
@@ -14,6 +14,7 @@ use super::texts::{WANTED, table};
 use super::{Inputs, Tables, of};
 use crate::block::{Block, Wanted};
 use crate::error::Error;
+use crate::rows::Slots;
 use crate::seal::{Candidates, ColumnRule};
 use crate::shape::Shape;
 
@@ -44,11 +45,16 @@ pub(super) fn survey(inputs: &Inputs<'_>, rule: ColumnRule) -> Result<Survey, Er
         let mut keys: HashMap<String, u32, RandomState> = HashMap::default();
         for part in &run.parts {
             tally.clear();
-            parts[part.input].read(inputs, part, &mut sessions, &mut tally)?;
-            let segment = &inputs.segments[part.input];
+            let of_input = &mut parts[part.input];
+            of_input.read(inputs, part, &mut sessions, &mut tally)?;
+            // A run of fewer rows has no key that enough of them have.
+            if run.rows() < rule.min_rows {
+                continue;
+            }
             for (code, rows) in tally.counts().filter(|(code, _)| *code != 0) {
-                let shape = of(segment, Shape::of(segment, code))?;
-                shape.for_each_single(|key, _, _| *keys.entry_ref(key).or_insert(0) += rows);
+                for key in of_input.keys(code)? {
+                    *keys.entry_ref(key.as_str()).or_insert(0) += rows;
+                }
             }
         }
         candidates.add(run.site, number, run.rows(), keys);
@@ -66,7 +72,10 @@ pub(super) fn survey(inputs: &Inputs<'_>, rule: ColumnRule) -> Result<Survey, Er
 
 /// An input that is read.
 struct OfInput<'a> {
+    segment: &'a Segment,
     block: Block<'a>,
+    /// Keys that may get a column, by shape.
+    keys: Slots<Vec<String>>,
     received: &'a [(Sequence, UnixMicros)],
     /// By pair of the above: whether a row that stays was received then.
     is_received: Vec<bool>,
@@ -83,12 +92,25 @@ impl<'a> OfInput<'a> {
         let wanted = Wanted { has_times: segment.sessions() > 0, has_sessions: true, has_sequences: is_cut, fields, ..Wanted::default() };
         let received = &segment.provenance().received[..];
         OfInput {
+            segment,
             block: Block::new(segment, wanted),
+            keys: Slots::default(),
             received,
             is_received: vec![!is_cut; received.len()],
             tables: Field::ALL.map(|field| table(segment.entries(field), !is_cut && field != Field::Shape)),
             is_cut,
         }
+    }
+
+    /// The keys that stand once in properties of this shape.
+    fn keys(&mut self, shape: u32) -> Result<&[String], Error> {
+        let OfInput { segment, keys, .. } = self;
+        let read = keys.get_or_read(shape, |keys| {
+            keys.clear();
+            Shape::of(segment, shape)?.for_each_single(|key, _, _| keys.push(key.to_owned()));
+            Ok::<_, format::Error>(())
+        });
+        of(segment, read.map(Vec::as_slice))
     }
 
     /// Reads the rows of a part that stay.

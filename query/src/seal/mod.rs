@@ -15,6 +15,7 @@ mod build;
 mod columns;
 mod compare;
 mod dictionary;
+mod hashed;
 mod properties;
 mod sessions;
 mod survey;
@@ -33,6 +34,7 @@ pub(crate) use columns::Candidates;
 pub use columns::ColumnRule;
 pub(crate) use compare::{Sum, compare};
 pub(crate) use dictionary::Dictionary;
+pub(crate) use hashed::HashedRows;
 
 /// How many rows are read between two looks at whether to stop.
 const ROWS_BETWEEN_LOOKS: u32 = 4096;
