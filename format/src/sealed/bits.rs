@@ -1,5 +1,7 @@
 //! Numbers of a fixed width in bits, one behind the other, the lowest bit first; and ranks over single bits.
 
+use std::ops::Range;
+
 /// The bits that `max` needs; 0 for 0.
 pub(super) fn width_of(max: u64) -> u32 {
     u64::BITS - max.leading_zeros()
@@ -45,6 +47,33 @@ pub(super) fn unpack(bytes: &[u8], index: usize, width: u32) -> u64 {
     let len = rest.len().min(16);
     word[..len].copy_from_slice(&rest[..len]);
     (u128::from_le_bytes(word) >> shift) as u64 & mask
+}
+
+/// Appends the numbers `range` of `width` bits, at most 32, to `out`: what [`unpack`] gives for each.
+pub(super) fn unpack_all(bytes: &[u8], range: Range<usize>, width: u32, out: &mut Vec<u32>) {
+    let from = out.len();
+    out.resize(from + range.len(), 0);
+    let (mut next, mut rest) = (range.start, &mut out[from..]);
+    if (1..=8).contains(&width) {
+        // Eight numbers fill bytes, whatever their width, and lie in one word.
+        let head = (next.next_multiple_of(8) - next).min(rest.len());
+        let (before, behind) = rest.split_at_mut(head);
+        before.iter_mut().enumerate().for_each(|(at, number)| *number = unpack(bytes, next + at, width) as u32);
+        next += head;
+        let words = bytes.get(next / 8 * width as usize..).unwrap_or(&[]).windows(8).step_by(width as usize);
+        let mask = u32::MAX >> (u32::BITS - width);
+        let mut done = 0;
+        for (eight, word) in behind.chunks_exact_mut(8).zip(words) {
+            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+            for (number, shift) in eight.iter_mut().zip((0..).step_by(width as usize)) {
+                *number = (word >> shift) as u32 & mask;
+            }
+            done += 8;
+        }
+        next += done;
+        rest = &mut behind[done..];
+    }
+    rest.iter_mut().enumerate().for_each(|(at, number)| *number = unpack(bytes, next + at, width) as u32);
 }
 
 /// Where the `index`th set bit of `word` stands, which has more than `index`.
@@ -198,6 +227,22 @@ mod tests {
             for (index, value) in values.iter().enumerate() {
                 prop_assert_eq!(unpack(&bytes, index, width), *value);
             }
+        }
+
+        #[test]
+        fn numbers_unpacked_together_are_those_unpacked_one_by_one(
+            width in 0u32..=32,
+            raw in proptest::collection::vec(any::<u64>(), 0..200),
+            cut in (0usize..200, 0usize..200),
+        ) {
+            let mut bytes = Vec::new();
+            pack(raw.iter().map(|value| value & ((1 << width) - 1)), width, &mut bytes);
+            let start = cut.0.min(raw.len());
+            let range = start..cut.1.clamp(start, raw.len());
+            let expected: Vec<u32> = range.clone().map(|index| unpack(&bytes, index, width) as u32).collect();
+            let mut out = vec![7];
+            unpack_all(&bytes, range, width, &mut out);
+            prop_assert_eq!(&out[1..], &expected);
         }
 
         #[test]

@@ -3,12 +3,16 @@
 use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::{CParameter, Strategy};
 
 /// Beyond this, blocks of this size gain less than a percent and take twice the time.
 const LEVEL: i32 = 3;
 
 /// Compresses block after block.
-pub(super) struct Packer(Compressor<'static>);
+pub(super) struct Packer {
+    any: Compressor<'static>,
+    letters: Compressor<'static>,
+}
 
 impl std::fmt::Debug for Packer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -18,18 +22,38 @@ impl std::fmt::Debug for Packer {
 
 impl Packer {
     pub(super) fn new() -> Packer {
-        let mut compressor = Compressor::new(LEVEL).expect("level 3 is one of zstd's");
-        // The reader knows the bound; blocks have checksums around them.
-        compressor.include_contentsize(false).expect("a frame needs no length");
-        compressor.include_checksum(false).expect("a frame needs no checksum");
-        Packer(compressor)
+        let mut letters = compressor();
+        // Hardly looks for repetitions, and for none that are short.
+        for parameter in [CParameter::Strategy(Strategy::ZSTD_fast), CParameter::MinMatch(7), CParameter::HashLog(6)] {
+            letters.set_parameter(parameter).expect("zstd has this parameter");
+        }
+        Packer { any: compressor(), letters }
     }
 
     /// Appends `bytes`, compressed.
     pub(super) fn pack(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let packed = self.0.compress(bytes).expect("a block fits into memory");
-        out.extend_from_slice(&packed);
+        pack(&mut self.any, bytes, out);
     }
+
+    /// Appends `bytes`, compressed by how often each byte comes: for what has no order, as codes of values or steps between codes.
+    ///
+    /// Short repetitions that come by chance take more bytes than they spare, and twice the time to read.
+    pub(super) fn pack_letters(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        pack(&mut self.letters, bytes, out);
+    }
+}
+
+fn compressor() -> Compressor<'static> {
+    let mut compressor = Compressor::new(LEVEL).expect("level 3 is one of zstd's");
+    // The reader knows the bound; blocks have checksums around them.
+    compressor.include_contentsize(false).expect("a frame needs no length");
+    compressor.include_checksum(false).expect("a frame needs no checksum");
+    compressor
+}
+
+fn pack(compressor: &mut Compressor<'static>, bytes: &[u8], out: &mut Vec<u8>) {
+    let packed = compressor.compress(bytes).expect("a block fits into memory");
+    out.extend_from_slice(&packed);
 }
 
 thread_local! {

@@ -7,7 +7,7 @@ use crate::units::{LogId, SegmentId, Sequence, UnixMicros};
 use super::Field;
 use super::blocks::Block;
 use super::compress::Packer;
-use super::deltas::{self, Base};
+use super::deltas;
 use super::header::HEADER_LEN_BYTES;
 use super::level::Level;
 use super::section::{STREAM_BLOCK_BYTES, Section};
@@ -136,16 +136,16 @@ impl Footer {
 fn pack_received(received: &[(Sequence, UnixMicros)], packer: &mut Packer) -> Option<RawReceived> {
     let count = u32::try_from(received.len()).ok().filter(|_| received.len() <= MAX_RECEIVED)?;
     let (mut sequences, mut minutes) = (Vec::new(), Vec::new());
-    deltas::encode(received.iter().map(|(sequence, _)| sequence.value()), Base::Last, packer, &mut sequences);
-    deltas::encode(received.iter().map(|(_, time)| time.micros().div_euclid(MINUTE_US) as u64), Base::Last, packer, &mut minutes);
+    deltas::encode(received.iter().map(|(sequence, _)| sequence.value()), packer, &mut sequences);
+    deltas::encode(received.iter().map(|(_, time)| time.micros().div_euclid(MINUTE_US) as u64), packer, &mut minutes);
     Some((count, sequences, minutes))
 }
 
 fn unpack_received((count, sequences, minutes): &RawReceived) -> Option<Vec<(Sequence, UnixMicros)>> {
     let count = usize::try_from(*count).ok().filter(|count| *count <= MAX_RECEIVED)?;
     let (mut received, mut at, mut are_times) = (Vec::new(), 0, true);
-    deltas::decode(sequences, count, 0..count, Base::Last, |sequence| received.push((Sequence::new(sequence), UnixMicros::EPOCH)))?;
-    deltas::decode(minutes, count, 0..count, Base::Last, |minute| {
+    deltas::decode(sequences, count, |sequence| received.push((Sequence::new(sequence), UnixMicros::EPOCH)))?;
+    deltas::decode(minutes, count, |minute| {
         let time = (minute as i64).checked_mul(MINUTE_US).and_then(UnixMicros::new);
         are_times &= time.is_some();
         received[at].1 = time.unwrap_or(UnixMicros::EPOCH);

@@ -17,7 +17,7 @@
 //!
 //! Parts, in reading order: `header` (first and last bytes), `footer` (what and where), `section` (the parts by number), `output` and
 //! `blocks` (checksummed blocks, written and read); the columns `times`, `sequences`, `codes`, `by_session` and their helpers `bits`, `varint`,
-//! `deltas`, `elias_fano`, `compress`; `dictionary`, `sessions`, `runs`, `properties`; the indexes `links`, `postings` and `ids`; and
+//! `steps`, `deltas`, `elias_fano`, `compress`; `dictionary`, `sessions`, `runs`, `properties`; the indexes `links`, `postings` and `ids`; and
 //! [`SegmentWriter`] and [`Segment`], which put them together; [`verify()`], which reads everything again.
 
 mod bits;
@@ -44,6 +44,7 @@ mod section;
 mod sequences;
 mod sessions;
 mod sizes;
+mod steps;
 mod times;
 mod varint;
 mod verify;
