@@ -20,18 +20,71 @@ const AS_SESSION: u32 = 0;
 /// No row of the session came yet. No code is as high: a dictionary has fewer entries.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Writes such a column, row by row. Memory: 4 bytes a session.
+/// Writes such a column, row by row. Memory: 1 byte a session for a field of up to 254 entries, 2 up to 65,534, else 4.
 #[derive(Debug)]
 pub(super) struct BySessionWriter {
     field: Field,
-    of_sessions: Vec<u32>,
+    of_sessions: Numbers,
     rows: CodeWriter,
 }
 
+/// Codes by session, as wide as the highest one needs; the highest number of a width stands for [`UNKNOWN`].
+#[derive(Debug)]
+enum Numbers {
+    Narrow(Vec<u8>),
+    Half(Vec<u16>),
+    Wide(Vec<u32>),
+}
+
+impl Numbers {
+    fn new(entries: u32) -> Numbers {
+        match entries {
+            0..=0xfe => Numbers::Narrow(Vec::new()),
+            0xff..=0xfffe => Numbers::Half(Vec::new()),
+            _ => Numbers::Wide(Vec::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Numbers::Narrow(codes) => codes.len(),
+            Numbers::Half(codes) => codes.len(),
+            Numbers::Wide(codes) => codes.len(),
+        }
+    }
+
+    /// Makes room for `sessions`, all of them unknown.
+    fn resize(&mut self, sessions: usize) {
+        match self {
+            Numbers::Narrow(codes) => codes.resize(sessions, u8::MAX),
+            Numbers::Half(codes) => codes.resize(sessions, u16::MAX),
+            Numbers::Wide(codes) => codes.resize(sessions, UNKNOWN),
+        }
+    }
+
+    fn get(&self, session: usize) -> u32 {
+        let wider = |code: u32, unknown: u32| if code == unknown { UNKNOWN } else { code };
+        match self {
+            Numbers::Narrow(codes) => wider(codes[session].into(), u8::MAX.into()),
+            Numbers::Half(codes) => wider(codes[session].into(), u16::MAX.into()),
+            Numbers::Wide(codes) => codes[session],
+        }
+    }
+
+    /// Sets a code, which is one of the entries or 0.
+    fn set(&mut self, session: usize, code: u32) {
+        match self {
+            Numbers::Narrow(codes) => codes[session] = code as u8,
+            Numbers::Half(codes) => codes[session] = code as u16,
+            Numbers::Wide(codes) => codes[session] = code,
+        }
+    }
+}
+
 impl BySessionWriter {
-    /// A column without rows.
-    pub(super) fn new(field: Field) -> BySessionWriter {
-        BySessionWriter { field, of_sessions: Vec::new(), rows: CodeWriter::new(Section::codes(field), Order::Any) }
+    /// A column without rows, of a field with so many entries.
+    pub(super) fn new(field: Field, entries: u32) -> BySessionWriter {
+        BySessionWriter { field, of_sessions: Numbers::new(entries), rows: CodeWriter::new(Section::codes(field), Order::Any) }
     }
 
     /// The next row; its session is below `sessions`, or [`NO_SESSION`].
@@ -44,14 +97,15 @@ impl BySessionWriter {
         if session == NO_SESSION {
             return self.rows.push(code + 1, output, packer);
         }
-        if self.of_sessions.is_empty() {
-            self.of_sessions.resize(sessions as usize, UNKNOWN);
+        if self.of_sessions.len() == 0 {
+            self.of_sessions.resize(sessions as usize);
         }
-        let of_session = &mut self.of_sessions[session as usize];
-        if *of_session == UNKNOWN {
-            *of_session = code;
+        let mut of_session = self.of_sessions.get(session as usize);
+        if of_session == UNKNOWN {
+            self.of_sessions.set(session as usize, code);
+            of_session = code;
         }
-        let stored = if *of_session == code { AS_SESSION } else { code + 1 };
+        let stored = if of_session == code { AS_SESSION } else { code + 1 };
         self.rows.push(stored, output, packer)
     }
 
@@ -63,9 +117,10 @@ impl BySessionWriter {
     pub(super) fn finish(&mut self, output: &mut Output, packer: &mut Packer) -> Result<(), Error> {
         self.rows.flush(output, packer)?;
         let mut list = CodeWriter::new(Section::codes_of_sessions(self.field), Order::Any);
-        for code in &self.of_sessions {
+        for session in 0..self.of_sessions.len() {
+            let code = self.of_sessions.get(session);
             // A session without rows is asked for by none.
-            list.push(if *code == UNKNOWN { 0 } else { *code }, output, packer)?;
+            list.push(if code == UNKNOWN { 0 } else { code }, output, packer)?;
         }
         list.flush(output, packer)
     }

@@ -32,6 +32,7 @@ use crate::error::Error;
 use crate::units::{Sequence, SiteId};
 
 use super::compress::Packer;
+use super::spill::Spill;
 use column::{ColumnBuilder, Cursor};
 use form::Form;
 use index::IndexBuilder;
@@ -138,13 +139,19 @@ impl IdBuilder {
     ///
     /// # Errors
     ///
-    /// Those of `sink`.
+    /// Those of `sink` and `spill`.
     ///
     /// # Panics
     ///
     /// If a row is not above the one before.
-    pub(super) fn push(&mut self, sink: &mut impl Sink, packer: &mut Packer, site: SiteId, row: u32, id: &str) -> Result<(), Error> {
-        self.index.push(self.key.hash(site, id), row);
+    pub(super) fn push(
+        &mut self,
+        (sink, packer, spill): (&mut impl Sink, &mut Packer, &mut Spill<'_>),
+        site: SiteId,
+        row: u32,
+        id: &str,
+    ) -> Result<(), Error> {
+        self.index.push(spill, self.key.hash(site, id), row)?;
         self.column.push(sink, packer, row, Form::of(id))
     }
 
@@ -152,13 +159,13 @@ impl IdBuilder {
     ///
     /// # Errors
     ///
-    /// Those of `sink`.
-    pub(super) fn finish(self, sink: &mut impl Sink, packer: &mut Packer, rows: u32) -> Result<(), Error> {
+    /// Those of `sink` and `spill`.
+    pub(super) fn finish(self, sink: &mut impl Sink, packer: &mut Packer, spill: &mut Spill<'_>, rows: u32) -> Result<(), Error> {
         if self.index.is_empty() {
             return Ok(());
         }
         self.column.finish(sink, packer, rows)?;
-        self.index.finish(sink, self.key, rows)
+        self.index.finish(sink, spill, self.key, rows)
     }
 }
 

@@ -110,8 +110,14 @@ fn many_sessions_are_found_by_id_also_where_ids_begin_alike() {
 
 #[test]
 fn codes_of_many_sessions_come_back_by_row() {
+    // On both sides of where codes are held wider.
+    for entries in [9, 0xfe, 0xff, 0xfffe, 0xffff] {
+        codes_of_sessions_come_back(entries);
+    }
+}
+
+fn codes_of_sessions_come_back(all_entries: u32) {
     const SESSIONS: u32 = 50_000;
-    const ENTRIES: u32 = 9;
     // Neighbours for the most part, and a row of a session far away or of none now and then; most have the code of their session.
     let row = |number: u32| {
         let session = match hash(number.into()) % 16 {
@@ -120,11 +126,17 @@ fn codes_of_many_sessions_come_back_by_row() {
             _ => number % SESSIONS,
         };
         let by = if hash(u64::from(number) + 1).is_multiple_of(8) { number } else { session };
-        (session, hash(by.into()) as u32 % (ENTRIES + 1))
+        (
+            session,
+            match hash(by.into()) % 8 {
+                0 => all_entries,
+                _ => hash(by.into()) as u32 % (all_entries + 1),
+            },
+        )
     };
     let rows: Vec<(u32, u32)> = (0..70_000).map(row).collect();
     let input = written(|output| {
-        let (mut writer, mut packer) = (BySessionWriter::new(Field::UserAgent), Packer::new());
+        let (mut writer, mut packer) = (BySessionWriter::new(Field::UserAgent, all_entries), Packer::new());
         for (session, code) in &rows {
             writer.push(*code, *session, SESSIONS, output, &mut packer).unwrap();
         }
@@ -135,14 +147,14 @@ fn codes_of_many_sessions_come_back_by_row() {
         let end = (start + hash(number + 1000) as usize % 40_000).min(rows.len());
         let (sessions, codes): (Vec<u32>, Vec<u32>) = rows[start..end].iter().copied().unzip();
         let mut read = vec![77];
-        let all = (70_000, SESSIONS, ENTRIES);
+        let all = (70_000, SESSIONS, all_entries);
         by_session::read(&input, Field::UserAgent, all, start as u32..end as u32, &sessions, &mut read).unwrap();
         assert_eq!(read[1..], codes);
     }
     // The sessions of other rows: one that has none here cannot have the code of its session.
     let mut read = vec![77];
     let none = vec![NO_SESSION; 100];
-    let all = (70_000, SESSIONS, ENTRIES);
+    let all = (70_000, SESSIONS, all_entries);
     assert!(by_session::read(&input, Field::UserAgent, all, 0..100, &none, &mut read).is_err());
     assert_eq!(read, [77]);
 }

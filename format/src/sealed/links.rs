@@ -30,6 +30,15 @@ use super::varint;
 /// From when on a link is long, in microseconds.
 pub(super) const LONG_US: i64 = 3_600_000_000;
 
+/// Times are kept in steps of 2^27 microseconds, some two minutes, while a run is written: 32 bits are enough for ten thousand years.
+pub(super) const COARSE_SHIFT: u32 = 27;
+
+/// Whether times with these steps from one instant may be an hour apart. Rounded up, so that no link of an hour is left out of the list
+/// of long ones; one that is a little shorter does no harm there.
+pub(super) fn are_far(steps: u32, later: u32) -> bool {
+    (i64::from(later) - i64::from(steps) + 1) << COARSE_SHIFT > LONG_US
+}
+
 /// Bits of a group: one count for 64 bytes of bits.
 pub(super) const GROUP_BITS: u32 = 512;
 const COUNT_LEN_BYTES: usize = 4;
@@ -72,14 +81,16 @@ impl RankedWriter {
     }
 }
 
-/// Finds the links of run after run. Memory: 12 bytes a session, and a bit for each row of the run.
+/// Finds the links of run after run. Memory: 8 bytes a session, and a bit for each row of the run.
 #[derive(Debug)]
 pub(super) struct LinkWriter {
     has_prev: RankedWriter,
     has_next: RankedWriter,
-    /// The last row of each session, and its time. Rows only grow, so one of an earlier run is below the run's first.
+    /// The last row of each session, and its time in steps from the run's first. Rows only grow, so one of an earlier run is below the
+    /// run's first.
     last_rows: Vec<u32>,
-    last_times: Vec<i64>,
+    last_steps: Vec<u32>,
+    first_time: i64,
     first_row: u32,
     rows: u32,
     next: BitSet,
@@ -92,7 +103,8 @@ impl LinkWriter {
             has_prev: RankedWriter::new(Section::HAS_PREV),
             has_next: RankedWriter::new(Section::HAS_NEXT),
             last_rows: Vec::new(),
-            last_times: Vec::new(),
+            last_steps: Vec::new(),
+            first_time: 0,
             first_row: 0,
             rows: 0,
             next: BitSet::default(),
@@ -103,7 +115,7 @@ impl LinkWriter {
     /// Makes room for codes below `sessions`.
     pub(super) fn sessions(&mut self, sessions: u32) {
         self.last_rows = vec![u32::MAX; sessions as usize];
-        self.last_times = vec![0; sessions as usize];
+        self.last_steps = vec![0; sessions as usize];
     }
 
     /// The next row of the run, and whether it is the first of its session there.
@@ -113,22 +125,26 @@ impl LinkWriter {
     /// [`Error::Full`], [`Error::Io`].
     pub(super) fn push(&mut self, time: i64, session: u32, output: &mut Output) -> Result<bool, Error> {
         let row = self.first_row + self.rows;
+        if self.rows == 0 {
+            self.first_time = time;
+        }
         self.rows += 1;
         if session == NO_SESSION {
             self.has_prev.push(false, output)?;
             return Ok(false);
         }
+        let steps = ((time - self.first_time) >> COARSE_SHIFT) as u32;
         let last = &mut self.last_rows[session as usize];
         let has_prev = *last != u32::MAX && *last >= self.first_row;
         if has_prev {
             let prev = *last - self.first_row;
             self.next.set(prev);
-            if time - self.last_times[session as usize] >= LONG_US {
+            if are_far(self.last_steps[session as usize], steps) {
                 self.long.push((prev, row - self.first_row));
             }
         }
         *last = row;
-        self.last_times[session as usize] = time;
+        self.last_steps[session as usize] = steps;
         self.has_prev.push(has_prev, output)?;
         Ok(!has_prev)
     }

@@ -44,6 +44,7 @@ mod section;
 mod sequences;
 mod sessions;
 mod sizes;
+mod spill;
 mod steps;
 mod times;
 mod varint;

@@ -10,13 +10,14 @@ use crate::error::Error;
 
 use super::NO_SESSION;
 use super::bits::{self, BitSet, RankedBits};
-use super::blocks::Input;
+use super::blocks::{Block, Input};
 use super::codes::{self, Column};
 use super::elias_fano;
-use super::links::{self, LONG_US, Straddling};
+use super::links::{self, COARSE_SHIFT, LONG_US, Straddling};
 use super::output::Output;
 use super::runs::{Entry, Run};
 use super::section::Section;
+use super::spill::{self, PIECE_ENTRIES, Spill};
 use super::times::Times;
 use super::varint;
 
@@ -26,21 +27,47 @@ const GROUP_POSTINGS: usize = 16;
 /// First code and place of a group.
 const GROUP_LEN_BYTES: u64 = 4 + 8;
 
-/// Times are kept in steps of 2^27 microseconds, some two minutes, while a run is written: 32 bits are enough for ten thousand years.
-const COARSE_SHIFT: u32 = 27;
-
-/// Gathers the rows of a run of pageviews. Memory: 16 bytes a row of the run, 24 while it is sorted; 4 a session.
+/// Gathers the rows of a run of pageviews.
+///
+/// Memory: 12 bytes for each of up to half a million rows, as much again while they are sorted, 4 a row of the path with the most of
+/// them, and 4 a session. What is more is put aside in sorted lists, which are read side by side at the end.
 #[derive(Debug, Default)]
 pub(super) struct PostingWriter {
-    /// Path code and row, relative to the run's first.
-    rows: Vec<u64>,
-    /// By row.
-    sessions: Vec<u32>,
-    coarse_times: Vec<u32>,
-    first_time: i64,
+    /// Path code, row relative to the run's first, and session: of rows with a path.
+    held: Vec<spill::Entry>,
+    /// Rows before those, in lists of pieces: sorted by path and row within a list; and rows grow from list to list.
+    aside: Vec<Vec<Block>>,
+    rows: u32,
+    times: CoarseTimes,
     /// The last place of each session; places count over all postings, so one of an earlier posting is below the first of this one.
     last_places: Vec<u32>,
     places: u32,
+}
+
+/// The coarse times of a run's rows: at which row each begins.
+#[derive(Debug, Default)]
+struct CoarseTimes {
+    first_time: i64,
+    /// Row and steps since the first time; both grow.
+    begins: Vec<(u32, u32)>,
+}
+
+impl CoarseTimes {
+    fn push(&mut self, row: u32, time: i64) {
+        if self.begins.is_empty() {
+            self.first_time = time;
+        }
+        let steps = ((time - self.first_time) >> COARSE_SHIFT) as u32;
+        if self.begins.last().is_none_or(|(_, last)| *last < steps) {
+            self.begins.push((row, steps));
+        }
+    }
+
+    /// The steps from the first time to that of a row.
+    fn of(&self, row: u32) -> u32 {
+        let behind = self.begins.partition_point(|(first, _)| *first <= row);
+        self.begins[behind - 1].1
+    }
 }
 
 impl PostingWriter {
@@ -50,36 +77,52 @@ impl PostingWriter {
     }
 
     /// The next row of the run.
-    pub(super) fn push(&mut self, path: u32, time: i64, session: u32) {
-        if self.sessions.is_empty() {
-            self.first_time = time;
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], [`Error::Io`].
+    pub(super) fn push(&mut self, path: u32, time: i64, session: u32, spill: &mut Spill<'_>) -> Result<(), Error> {
+        if spill.is_due(self.held.len()) {
+            sort_by_path(&mut self.held);
+            self.aside.push(self.held.chunks(PIECE_ENTRIES).map(|piece| spill.push(piece)).collect::<Result<_, _>>()?);
+            self.held.clear();
         }
+        self.times.push(self.rows, time);
         if path > 0 {
-            self.rows.push(u64::from(path) << 32 | self.sessions.len() as u64);
+            self.held.push([path, self.rows, session]);
         }
-        self.sessions.push(session);
-        self.coarse_times.push(((time - self.first_time) >> COARSE_SHIFT) as u32);
+        self.rows += 1;
+        Ok(())
     }
 
     /// Ends the run, writes its postings, and gives their number.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`], [`Error::Io`].
-    pub(super) fn end_run(&mut self, output: &mut Output) -> Result<u32, Error> {
-        let mut rows = std::mem::take(&mut self.rows);
-        sort_by_path(&mut rows);
+    /// [`Error::Corrupt`], [`Error::Full`], [`Error::Io`].
+    pub(super) fn end_run(&mut self, output: &mut Output, spill: &mut Spill<'_>) -> Result<u32, Error> {
+        let mut held = std::mem::take(&mut self.held);
+        sort_by_path(&mut held);
+        let mut lists: Vec<List> = self.aside.drain(..).map(List::aside).collect();
+        lists.push(List { entries: held, ..List::default() });
         let (mut count, mut before) = (0, 0);
-        let (mut head, mut body) = (Vec::new(), Vec::new());
-        for posting in rows.chunk_by(|left, right| left >> 32 == right >> 32) {
-            let path = (posting[0] >> 32) as u32;
+        let (mut head, mut body, mut posting) = (Vec::new(), Vec::new(), OpenPosting::default());
+        while let Some(path) = lowest_path(&mut lists, spill)? {
+            posting.begin(self.places);
+            for list in &mut lists {
+                while let Some([_, row, session]) = list.peek(spill)?.filter(|[of, ..]| *of == path) {
+                    posting.push(row, session, &mut self.last_places, &self.times);
+                    list.next += 1;
+                }
+            }
+            self.places += posting.rows.len() as u32;
             if count % GROUP_POSTINGS == 0 {
                 output.append(Section::POSTING_GROUPS, &path.to_le_bytes())?;
                 output.append(Section::POSTING_GROUPS, &output.len(Section::POSTINGS).to_le_bytes())?;
                 before = path;
             }
             body.clear();
-            self.put(posting, &mut body);
+            posting.put(&mut body);
             head.clear();
             varint::put(&mut head, u64::from(path - before));
             varint::put(&mut head, body.len() as u64);
@@ -88,91 +131,142 @@ impl PostingWriter {
             before = path;
             count += 1;
         }
-        rows.clear();
-        self.rows = rows;
-        self.sessions.clear();
-        self.coarse_times.clear();
+        self.held = lists.pop().map(|list| list.entries).unwrap_or_default();
+        self.held.clear();
+        self.rows = 0;
+        self.times.begins.clear();
         Ok(u32::try_from(count).expect("fewer postings than rows"))
     }
+}
 
-    fn put(&mut self, posting: &[u64], out: &mut Vec<u8>) {
-        let rows = posting.iter().map(|entry| u64::from(*entry as u32));
-        varint::put(out, posting.len() as u64);
-        let last = rows.clone().next_back().expect("no posting is empty");
-        if posting.len() == 1 {
-            return varint::put(out, last);
+/// The lowest path that a list has next; none if all are at their ends.
+fn lowest_path(lists: &mut [List], spill: &mut Spill<'_>) -> Result<Option<u32>, Error> {
+    let mut lowest = None;
+    for list in lists {
+        if let Some([path, ..]) = list.peek(spill)? {
+            lowest = Some(lowest.map_or(path, |lowest: u32| lowest.min(path)));
         }
-        let width = elias_fano::width(posting.len(), last);
-        let high_len = high_len_bytes(posting.len(), width, last);
-        varint::put(out, u64::from(width));
-        varint::put(out, last);
-        let end = out.len() + bits::packed_len_bytes(posting.len(), width) + high_len;
-        elias_fano::encode(rows, width, out);
-        debug_assert_eq!(out.len(), end, "the last row says how long the high bits are");
-        self.put_links(posting, out);
+    }
+    Ok(lowest)
+}
+
+/// Sorted entries, some of which may be aside.
+#[derive(Debug, Default)]
+struct List {
+    entries: Vec<spill::Entry>,
+    /// The next one among these.
+    next: usize,
+    /// What follows them.
+    aside: std::vec::IntoIter<Block>,
+}
+
+impl List {
+    fn aside(pieces: Vec<Block>) -> List {
+        List { aside: pieces.into_iter(), ..List::default() }
     }
 
-    fn put_links(&mut self, posting: &[u64], out: &mut Vec<u8>) {
-        let (mut prev, mut next, mut long) = (BitSet::default(), BitSet::default(), Vec::new());
-        let first_place = self.places;
-        let mut has_links = false;
-        for (index, entry) in posting.iter().enumerate() {
-            let (row, index) = (*entry as u32 as usize, index as u32);
-            let place = self.places;
-            self.places += 1;
-            let session = self.sessions[row];
-            if session == NO_SESSION {
-                continue;
-            }
-            let last = std::mem::replace(&mut self.last_places[session as usize], place);
-            if last == u32::MAX || last < first_place {
-                continue;
-            }
-            has_links = true;
-            prev.set(index);
-            next.set(last - first_place);
-            let last_row = posting[(last - first_place) as usize] as u32 as usize;
-            // Rounded up, so that no link of an hour is left out; one that is a little shorter does no harm.
-            let steps = i64::from(self.coarse_times[row]) - i64::from(self.coarse_times[last_row]) + 1;
-            if steps << COARSE_SHIFT > LONG_US {
-                long.push((last - first_place, index));
-            }
+    fn peek(&mut self, spill: &mut Spill<'_>) -> Result<Option<spill::Entry>, Error> {
+        if self.next == self.entries.len()
+            && let Some(piece) = self.aside.next()
+        {
+            self.entries.clear();
+            self.next = 0;
+            spill.read(&piece, &mut self.entries)?;
         }
-        if !has_links {
+        Ok(self.entries.get(self.next).copied())
+    }
+}
+
+/// The rows of a path, and the links among them.
+#[derive(Debug, Default)]
+struct OpenPosting {
+    rows: Vec<u32>,
+    first_place: u32,
+    has_links: bool,
+    prev: BitSet,
+    next: BitSet,
+    long: Vec<(u32, u32)>,
+}
+
+impl OpenPosting {
+    fn begin(&mut self, first_place: u32) {
+        self.rows.clear();
+        self.first_place = first_place;
+        self.has_links = false;
+        self.prev.clear();
+        self.next.clear();
+        self.long.clear();
+    }
+
+    /// The next row of the path.
+    fn push(&mut self, row: u32, session: u32, last_places: &mut [u32], times: &CoarseTimes) {
+        let index = self.rows.len() as u32;
+        self.rows.push(row);
+        if session == NO_SESSION {
             return;
         }
-        for set in [&prev, &next] {
-            bits::pack((0..posting.len() as u32).map(|index| u64::from(set.get(index))), 1, out);
+        let last = std::mem::replace(&mut last_places[session as usize], self.first_place + index);
+        if last == u32::MAX || last < self.first_place {
+            return;
+        }
+        let last = last - self.first_place;
+        self.has_links = true;
+        self.prev.set(index);
+        self.next.set(last);
+        if links::are_far(times.of(self.rows[last as usize]), times.of(row)) {
+            self.long.push((last, index));
+        }
+    }
+
+    fn put(&mut self, out: &mut Vec<u8>) {
+        let rows = self.rows.iter().map(|row| u64::from(*row));
+        varint::put(out, self.rows.len() as u64);
+        let last = rows.clone().next_back().expect("no posting is empty");
+        if self.rows.len() == 1 {
+            return varint::put(out, last);
+        }
+        let width = elias_fano::width(self.rows.len(), last);
+        let high_len = high_len_bytes(self.rows.len(), width, last);
+        varint::put(out, u64::from(width));
+        varint::put(out, last);
+        let end = out.len() + bits::packed_len_bytes(self.rows.len(), width) + high_len;
+        elias_fano::encode(rows, width, out);
+        debug_assert_eq!(out.len(), end, "the last row says how long the high bits are");
+        if !self.has_links {
+            return;
+        }
+        for set in [&self.prev, &self.next] {
+            bits::pack((0..self.rows.len() as u32).map(|index| u64::from(set.get(index))), 1, out);
         }
         let mut encoded = Vec::new();
-        let count = links::put_long(&mut long, &mut encoded);
+        let count = links::put_long(&mut self.long, &mut encoded);
         varint::put(out, u64::from(count));
         out.extend_from_slice(&encoded);
     }
 }
 
 /// Sorts entries by path; their rows grow.
-fn sort_by_path(rows: &mut Vec<u64>) {
-    let path = |entry: &u64| (entry >> 32) as usize;
-    let end = rows.iter().map(path).max().map_or(0, |max| max + 1);
+fn sort_by_path(entries: &mut Vec<spill::Entry>) {
+    let path = |entry: &spill::Entry| entry[0] as usize;
+    let end = entries.iter().map(path).max().map_or(0, |max| max + 1);
     // A run of few rows need not count all paths of the segment.
-    if end > rows.len() {
-        rows.sort_unstable();
+    if end > entries.len() {
+        entries.sort_unstable();
         return;
     }
     let mut places = vec![0u32; end];
-    rows.iter().for_each(|entry| places[path(entry)] += 1);
+    entries.iter().for_each(|entry| places[path(entry)] += 1);
     let mut before = 0;
     for place in &mut places {
         before += std::mem::replace(place, before);
     }
-    let mut sorted = vec![0; rows.len()];
-    for entry in rows.iter() {
+    let mut sorted = vec![spill::Entry::default(); entries.len()];
+    for entry in entries.iter() {
         let place = &mut places[path(entry)];
         sorted[*place as usize] = *entry;
         *place += 1;
     }
-    *rows = sorted;
+    *entries = sorted;
 }
 
 /// The bytes of the high bits of `count` growing numbers up to `last`.

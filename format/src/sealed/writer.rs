@@ -27,6 +27,7 @@ use super::runs::{Entry, MAX_NAME_BYTES};
 use super::section::Section;
 use super::sequences::SequenceWriter;
 use super::sessions;
+use super::spill::Spill;
 use super::times::TimeWriter;
 use super::{Codes, Field, NO_SESSION, Segment};
 
@@ -52,14 +53,16 @@ pub struct Row<'a> {
 
 /// Writes one segment: dictionaries and sessions first, then run by run its rows, in order.
 ///
-/// Memory: a block of each column, 16 bytes a session and 4 for each field that is kept by session, 24 bytes a row of the largest run of pageviews and 20 bits a row of the largest
-/// other one, and about 14 bytes an event id.
+/// Memory: a block of each column; 12 bytes a session, and 1, 2 or 4 for each field that is kept by session; 4 bytes a row of the path
+/// with the most rows in a run of pageviews; 20 bits a row of the largest run; and 20 MiB. With more than half a million event ids or rows in a run of
+/// pageviews, 12 bytes for each stand aside on the disk meanwhile.
 #[derive(Debug)]
-pub struct SegmentWriter {
+pub struct SegmentWriter<'f> {
     header: SegmentHeader,
     checksum: FileChecksum,
     output: Output,
     packer: Packer,
+    spill: Spill<'f>,
     entries: [Option<u32>; Field::ALL.len()],
     sessions: Option<u32>,
     rows: u32,
@@ -97,13 +100,13 @@ struct OpenProperty {
     codes: CodeWriter,
 }
 
-impl SegmentWriter {
+impl<'f> SegmentWriter<'f> {
     /// Creates `<id>.seg` in `dir`, and makes the name durable. `id_secret` keys the hashes of event ids.
     ///
     /// # Errors
     ///
     /// [`Error::Io`], [`Error::Full`].
-    pub fn create(fs: &dyn FileSystem, dir: &Path, header: &SegmentHeader, id_secret: [u8; 16]) -> Result<SegmentWriter, Error> {
+    pub fn create(fs: &'f dyn FileSystem, dir: &Path, header: &SegmentHeader, id_secret: [u8; 16]) -> Result<SegmentWriter<'f>, Error> {
         let path = dir.join(header.id.file_name());
         // No inode left is no space as well.
         let file = fs.create(&path).map_err(|source| match is_full(&source) {
@@ -114,6 +117,7 @@ impl SegmentWriter {
         let checksum = header.checksum();
         Ok(SegmentWriter {
             output: Output::new(&path, file, checksum.clone(), &header.encode()),
+            spill: Spill::new(fs, &path, checksum.clone()),
             header: header.clone(),
             checksum,
             packer: Packer::new(),
@@ -134,6 +138,12 @@ impl SegmentWriter {
         })
     }
 
+    /// Sets another bound on what an index holds in memory.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn hold(&mut self, entries: usize) {
+        self.spill.hold(entries);
+    }
+
     /// The dictionary of a field: distinct entries in byte order. Called at most once a field, before the first run; a field without
     /// one has no values.
     ///
@@ -152,7 +162,7 @@ impl SegmentWriter {
         self.output.close(groups)?;
         self.entries[field as usize] = Some(count);
         if count > 0 && field.is_of_session() {
-            self.by_session.push((field, BySessionWriter::new(field)));
+            self.by_session.push((field, BySessionWriter::new(field, count)));
         } else if count > 0 {
             self.codes.push((field, CodeWriter::new(Section::codes(field), Order::Any)));
         }
@@ -173,8 +183,6 @@ impl SegmentWriter {
         assert!(self.run.is_none() && self.sessions.is_none(), "sessions are given once, before the first run");
         let count = sessions::write(&mut self.output, ids)?;
         self.sessions = Some(count);
-        self.links.sessions(count);
-        self.postings.sessions(count);
         Ok(())
     }
 
@@ -193,6 +201,11 @@ impl SegmentWriter {
             assert!((run.site, run.kind, run.name.as_str()) < (site, kind, name), "runs are sorted by site, kind and name");
         }
         self.end_run()?;
+        if self.rows == 0 {
+            // Not before: what the caller made the sessions of may be gone by now.
+            self.links.sessions(self.sessions.unwrap_or(0));
+            self.postings.sessions(self.sessions.unwrap_or(0));
+        }
         self.run = Some(OpenRun {
             site,
             kind,
@@ -274,10 +287,10 @@ impl SegmentWriter {
             run.sessions.insert(row.session);
         }
         if run.kind == Kind::Pageview {
-            self.postings.push(row.codes[Field::Path as usize], row.time.micros(), row.session);
+            self.postings.push(row.codes[Field::Path as usize], row.time.micros(), row.session, &mut self.spill)?;
         }
         if let Some(id) = row.event_id {
-            self.ids.push(output, packer, run.site, self.rows, id)?;
+            self.ids.push((output, packer, &mut self.spill), run.site, self.rows, id)?;
         }
         self.rows = self.rows.checked_add(1).filter(|rows| *rows < u32::MAX).expect("a segment has fewer than 2^32 - 1 rows");
         Ok(())
@@ -313,7 +326,7 @@ impl SegmentWriter {
         self.properties += stride;
         entry.long_links = self.links.end_run(output)?;
         if run.kind == Kind::Pageview {
-            entry.postings = self.postings.end_run(output)?;
+            entry.postings = self.postings.end_run(output, &mut self.spill)?;
         }
         if self.rows - run.first_row >= BITMAP_ROWS && !run.sessions.is_empty() {
             run.sessions.optimize();
@@ -344,7 +357,7 @@ impl SegmentWriter {
         self.sequences.flush(output)?;
         self.session_codes.flush(output, packer)?;
         self.links.finish(output)?;
-        self.ids.finish(output, packer, self.rows)?;
+        self.ids.finish(output, packer, &mut self.spill, self.rows)?;
         let end = Entry { first_row: self.rows, first_property: self.properties, ..Entry::starts(output) };
         output.append(Section::RUNS, &end.encode())?;
         let footer = Footer {

@@ -8,7 +8,9 @@
 //! An absent hash meets one of its bucket's eight remainders by chance in one of 8,192 cases; then the id itself is compared.
 
 use crate::error::Error;
+use crate::sealed::blocks::Block;
 use crate::sealed::section::Section;
+use crate::sealed::spill::{Entry, Spill};
 
 use super::filter::{self, FilterBuilder};
 use super::stream::{Sink, Source};
@@ -25,11 +27,8 @@ const NARROW_ROWS: u32 = 1 << 24;
 /// Behind the key, a directory has one place for each bucket and one for the end of the last one.
 const PLACE_BYTES: u64 = 4;
 
-/// Hashes are gathered by their upper bits, so that they are sorted in caches and their memory grows in small steps.
+/// Hashes are gathered by their upper bits, so that they are sorted in caches, and part by part where there are many.
 const PARTS: usize = 256;
-
-/// The upper and the lower half of a hash, and the row: 12 bytes, where a `u64` beside a `u32` would take 16.
-type Entry = [u32; 3];
 
 /// The numbers that follow from how many rows and entries there are.
 #[derive(Clone, Copy, Debug)]
@@ -63,13 +62,24 @@ fn entry_bytes(rows: u32) -> u64 {
 /// Writes index, directory and filter.
 #[derive(Debug)]
 pub(super) struct IndexBuilder {
-    parts: Vec<Vec<Entry>>,
+    parts: Vec<Part>,
+    /// In memory.
+    held: usize,
     ids: u32,
+}
+
+/// Ids whose hashes have the same upper bits.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    /// The upper and the lower half of a hash, and the row: 12 bytes, where a `u64` beside a `u32` would take 16.
+    held: Vec<Entry>,
+    /// More of the same.
+    aside: Vec<Block>,
 }
 
 impl Default for IndexBuilder {
     fn default() -> Self {
-        IndexBuilder { parts: vec![Vec::new(); PARTS], ids: 0 }
+        IndexBuilder { parts: vec![Part::default(); PARTS], held: 0, ids: 0 }
     }
 }
 
@@ -79,24 +89,40 @@ impl IndexBuilder {
     }
 
     /// Takes the hash of a row's id.
-    pub(super) fn push(&mut self, hash: u64, row: u32) {
-        let part = &mut self.parts[(hash >> 56) as usize];
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Spill::push`].
+    pub(super) fn push(&mut self, spill: &mut Spill<'_>, hash: u64, row: u32) -> Result<(), Error> {
+        if spill.is_due(self.held) {
+            for part in self.parts.iter_mut().filter(|part| !part.held.is_empty()) {
+                part.aside.push(spill.push(&part.held)?);
+                part.held.clear();
+            }
+            self.held = 0;
+        }
+        let part = &mut self.parts[(hash >> 56) as usize].held;
         if part.len() == part.capacity() {
             // Not doubled: that would take up to twice the memory.
             part.reserve_exact(part.len() / 4 + 4);
         }
         part.push([(hash >> 32) as u32, hash as u32, row]);
+        self.held += 1;
         self.ids += 1;
+        Ok(())
     }
 
     /// Writes all of it, for a segment of `rows` rows; a part's memory is freed when it is written.
-    pub(super) fn finish(self, sink: &mut impl Sink, key: IdKey, rows: u32) -> Result<(), Error> {
+    pub(super) fn finish(self, sink: &mut impl Sink, spill: &mut Spill<'_>, key: IdKey, rows: u32) -> Result<(), Error> {
         let layout = Layout::new(rows, self.ids);
         let mut filter = FilterBuilder::new(self.ids);
         sink.append(Section::ID_DIRECTORY, &key.0)?;
         // Buckets whose start is written, and entries.
         let (mut started, mut written) = (0, 0u32);
-        for mut part in self.parts {
+        for Part { held: mut part, aside } in self.parts {
+            for piece in &aside {
+                spill.read(piece, &mut part)?;
+            }
             part.sort_unstable();
             for [upper, lower, row] in part {
                 let hash = u64::from(upper) << 32 | u64::from(lower);

@@ -9,8 +9,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::checksum::FileChecksum;
 use crate::error::Corruption;
 use crate::frame::FrameDamage;
+use crate::fs::double::MemFs;
 use crate::sealed::section::Section;
 use crate::units::ByteOffset;
 
@@ -107,11 +109,12 @@ impl Model {
 
     fn write(&self) -> Memory {
         let mut memory = Memory::default();
-        let (mut builder, mut packer) = (IdBuilder::new(KEY), Packer::new());
+        let (fs, mut builder, mut packer) = (MemFs::new(1), IdBuilder::new(KEY), Packer::new());
+        let mut spill = Spill::new(&fs, std::path::Path::new("/segment"), FileChecksum::new([5; 16]));
         for (row, site, _, id) in self.ids() {
-            builder.push(&mut memory, &mut packer, site, row, id).unwrap();
+            builder.push((&mut memory, &mut packer, &mut spill), site, row, id).unwrap();
         }
-        builder.finish(&mut memory, &mut packer, self.rows()).unwrap();
+        builder.finish(&mut memory, &mut packer, &mut spill, self.rows()).unwrap();
         memory
     }
 
@@ -301,12 +304,13 @@ fn golden_bytes() {
 fn rows_whose_hashes_are_equal_are_told_apart_by_site_and_id() {
     let model = Model([(1, "b"), (2, "a"), (1, "a")].map(|(site, id)| (site, 1, Some(id.to_owned()))).to_vec());
     let mut memory = Memory::default();
-    let (mut builder, mut packer) = (IdBuilder::new(KEY), Packer::new());
+    let (fs, mut builder, mut packer) = (MemFs::new(1), IdBuilder::new(KEY), Packer::new());
+    let mut spill = Spill::new(&fs, std::path::Path::new("/segment"), FileChecksum::new([5; 16]));
     for (row, _, _, id) in model.ids() {
-        builder.index.push(KEY.hash(site(1), "a"), row);
+        builder.index.push(&mut spill, KEY.hash(site(1), "a"), row).unwrap();
         builder.column.push(&mut memory, &mut packer, row, Form::of(id)).unwrap();
     }
-    builder.finish(&mut memory, &mut packer, model.rows()).unwrap();
+    builder.finish(&mut memory, &mut packer, &mut spill, model.rows()).unwrap();
     assert_eq!(Ids::new(&memory, model.rows()).find(site(1), "a", &mut &model).unwrap(), Some((2, Sequence::new(1))));
 }
 
@@ -331,12 +335,13 @@ fn rows_above_the_24th_bit_are_found() {
     }
     const ROWS: u32 = (1 << 24) + 1000;
     let mut memory = Memory::default();
-    let (mut builder, mut packer) = (IdBuilder::new(KEY), Packer::new());
+    let (fs, mut builder, mut packer) = (MemFs::new(1), IdBuilder::new(KEY), Packer::new());
+    let mut spill = Spill::new(&fs, std::path::Path::new("/segment"), FileChecksum::new([5; 16]));
     let rows = [0, (1 << 24) - 1, 1 << 24, ROWS - 1];
     for row in rows {
-        builder.push(&mut memory, &mut packer, site(1), row, &id(2, row)).unwrap();
+        builder.push((&mut memory, &mut packer, &mut spill), site(1), row, &id(2, row)).unwrap();
     }
-    builder.finish(&mut memory, &mut packer, ROWS).unwrap();
+    builder.finish(&mut memory, &mut packer, &mut spill, ROWS).unwrap();
     for row in rows {
         let found = Ids::new(&memory, ROWS).find(site(1), &id(2, row), &mut Far).unwrap();
         assert_eq!(found, Some((row, Sequence::new(row.into()))));
