@@ -13,7 +13,7 @@ use crate::shape::Shape;
 /// How many rows are decoded at once: a block of a column.
 pub(crate) const BLOCK_ROWS: u32 = 16_384;
 
-/// Entries of a dictionary that are kept at hand, by the low bits of their codes.
+/// Entries of a dictionary that are kept at hand, by the low bits of their codes: at most.
 const SLOTS: usize = 1024;
 
 /// Cuts rows where blocks of columns begin, so that each block is decoded once.
@@ -34,7 +34,7 @@ pub(crate) fn nonsense(segment: &Segment, what: &'static str) -> Error {
 
 /// Reads all rows of a segment in its order: by site, kind, name, time, sequence.
 ///
-/// Memory: a block of each column, and up to 1,024 entries of each dictionary, those of one run's property columns among them.
+/// Memory: a block of each column, and up to 1,024 entries and 256 KiB of each dictionary, those of one run's property columns among them.
 pub struct SegmentRows<'s> {
     segment: &'s Segment,
     runs: std::vec::IntoIter<Run>,
@@ -231,18 +231,64 @@ impl EventIds {
     }
 }
 
-/// Things by code, each in the one slot it can be in.
-pub(crate) struct Slots<T> {
-    slots: Vec<(u32, T)>,
+/// What can be kept in [`Slots`].
+pub(crate) trait Held: Default {
+    /// How many bytes it holds besides itself, about.
+    fn held_bytes(&self) -> usize;
 }
 
-impl<T> Default for Slots<T> {
-    fn default() -> Self {
-        Slots { slots: Vec::new() }
+impl Held for Vec<u8> {
+    fn held_bytes(&self) -> usize {
+        self.capacity()
     }
 }
 
-impl<T: Default> Slots<T> {
+impl Held for String {
+    fn held_bytes(&self) -> usize {
+        self.capacity()
+    }
+}
+
+impl Held for Vec<usize> {
+    fn held_bytes(&self) -> usize {
+        self.capacity() * size_of::<usize>()
+    }
+}
+
+impl Held for Vec<String> {
+    fn held_bytes(&self) -> usize {
+        self.iter().map(|text| size_of::<String>() + text.capacity()).sum()
+    }
+}
+
+impl<A: Held, B: Held> Held for (A, B) {
+    fn held_bytes(&self) -> usize {
+        self.0.held_bytes() + self.1.held_bytes()
+    }
+}
+
+/// Things by code, each in the one slot it can be in. There are as few slots at first as a short run needs, and 1,024 at most.
+///
+/// Memory: the slots, and [`HELD_BYTES`] or the largest thing. Where things are larger, fewer are kept.
+pub(crate) struct Slots<T> {
+    /// As many as a power of two.
+    slots: Vec<(u32, T)>,
+    held_bytes: usize,
+}
+
+/// Bytes that the things in all slots hold. Texts of up to 256 bytes fill all slots.
+const HELD_BYTES: usize = 256 * 1024;
+
+/// Slots at first.
+const FIRST_SLOTS: usize = 16;
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Slots { slots: Vec::new(), held_bytes: 0 }
+    }
+}
+
+impl<T: Held> Slots<T> {
     /// Nothing is there for any code.
     fn forget(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.0 = 0);
@@ -250,29 +296,114 @@ impl<T: Default> Slots<T> {
 
     /// What is there for `code`, if it was the last one read into its slot.
     pub(crate) fn get(&self, code: u32) -> Option<&T> {
-        self.slots.get(code as usize % SLOTS).filter(|slot| slot.0 == code).map(|slot| &slot.1)
+        self.slots.get(code as usize & self.slots.len().wrapping_sub(1)).filter(|slot| slot.0 == code).map(|slot| &slot.1)
     }
 
     /// What is there for `code`; `read`, which refuses code 0, puts it there if it is not.
     pub(crate) fn get_or_read<E>(&mut self, code: u32, read: impl FnOnce(&mut T) -> Result<(), E>) -> Result<&T, E> {
-        let at = code as usize % SLOTS;
-        if self.slots.len() <= at {
-            self.slots.resize_with(at + 1, Default::default);
+        if self.slots.is_empty() {
+            self.slots.resize_with(FIRST_SLOTS, Default::default);
+        }
+        let mut at = code as usize & (self.slots.len() - 1);
+        if self.slots[at].0 == code && code != 0 {
+            return Ok(&self.slots[at].1);
+        }
+        while self.slots[at].0 != 0 && self.slots.len() < SLOTS {
+            self.grow();
+            at = code as usize & (self.slots.len() - 1);
         }
         let slot = &mut self.slots[at];
-        if slot.0 != code || code == 0 {
-            // Nothing is there if it cannot be read.
-            slot.0 = 0;
-            read(&mut slot.1)?;
-            slot.0 = code;
+        // Nothing is there if it cannot be read.
+        slot.0 = 0;
+        self.held_bytes -= slot.1.held_bytes();
+        let was_read = read(&mut slot.1);
+        self.held_bytes += slot.1.held_bytes();
+        was_read?;
+        slot.0 = code;
+        if self.held_bytes > HELD_BYTES {
+            let kept = std::mem::take(&mut slot.1);
+            self.held_bytes = kept.held_bytes();
+            self.slots.iter_mut().for_each(|slot| *slot = Default::default());
+            self.slots[at] = (code, kept);
         }
-        Ok(&slot.1)
+        Ok(&self.slots[at].1)
+    }
+
+    /// Twice as many slots: what had one to itself still has.
+    fn grow(&mut self) {
+        let few = self.slots.len();
+        self.slots.resize_with(2 * few, Default::default);
+        for at in 0..few {
+            if self.slots[at].0 as usize & few != 0 {
+                self.slots.swap(at, at + few);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    /// Asks for codes in the order of `codes`; gives how often one was read.
+    fn reads(codes: impl Iterator<Item = u32>, text: impl Fn(u32) -> String) -> (u32, Slots<String>) {
+        let (mut slots, mut reads) = (Slots::<String>::default(), 0);
+        for code in codes {
+            let found = slots.get_or_read(code, |slot| {
+                reads += 1;
+                *slot = text(code);
+                Ok::<_, ()>(())
+            });
+            assert_eq!(found, Ok(&text(code)));
+            assert_eq!(slots.get(code), Some(&text(code)));
+            let held: usize = slots.slots.iter().map(|(_, text)| text.held_bytes()).sum();
+            assert_eq!(slots.held_bytes, held);
+            assert!(held <= HELD_BYTES.max(text(code).capacity()), "{held}");
+        }
+        (reads, slots)
+    }
+
+    #[test]
+    fn as_many_codes_as_slots_are_read_once() {
+        let codes = || (0..3).flat_map(|_| 5000..5000 + SLOTS as u32);
+        assert_eq!(reads(codes(), |code| code.to_string()).0, SLOTS as u32);
+        let (few, slots) = reads([7, 8, 7, 8, 9].into_iter(), |code| code.to_string());
+        assert_eq!((few, slots.slots.len()), (3, FIRST_SLOTS));
+        assert_eq!(slots.get(7 + FIRST_SLOTS as u32), None);
+    }
+
+    #[test]
+    fn long_texts_are_kept_up_to_a_bound() {
+        let long = |code: u32| "x".repeat(if code.is_multiple_of(7) { 3 * HELD_BYTES } else { 5000 + code as usize });
+        reads((1..200).chain((1..200).rev()), long);
+        let kilobytes = |code: u32| code.to_string().repeat(300);
+        let (read, _) = reads((0..4).flat_map(|_| 1000..1200), kilobytes);
+        assert_eq!(read, 200);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_there() {
+        let mut slots = Slots::<String>::default();
+        let three = |text: &mut String| {
+            *text = "three".to_owned();
+            Ok::<_, ()>(())
+        };
+        slots.get_or_read(3, three).unwrap();
+        let failed = slots.get_or_read(3 + 1024, |text| {
+            text.push('!');
+            Err(())
+        });
+        assert_eq!(failed, Err(()));
+        assert_eq!(slots.get(3 + 1024), None);
+        assert!(slots.get_or_read(0, |_| Err::<(), _>(())).is_err());
+        let again = slots.get_or_read(3, |text| {
+            *text = "again".to_owned();
+            Ok::<_, ()>(())
+        });
+        assert_eq!(again.map(String::as_str), Ok("again"));
+    }
 
     #[test]
     fn blocks_are_cut_where_columns_are() {

@@ -18,7 +18,7 @@ use format::Segment;
 use format::sealed::Field;
 
 use crate::property::{PropertyKey, for_each_entry};
-use crate::rows::nonsense;
+use crate::rows::{Held, nonsense};
 use crate::text::string_text;
 
 /// Stands where a value was cut out.
@@ -93,36 +93,13 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Reads the bytes that [`split`] made. `None` if they are none of its work.
-    pub(crate) fn read(bytes: Vec<u8>) -> Option<Shape> {
-        let mut text = String::from_utf8(bytes).ok()?;
-        if text.as_bytes().first() == Some(&HOLE) {
-            text.remove(0);
-            return Some(Shape { text, holes: Vec::new() });
-        }
-        let cut = text;
-        let text = cut.replace('\0', "0");
-        let mut holes = Vec::new();
-        let note = |key: &str, value: &str| {
-            let at = place(&text, value);
-            if cut.as_bytes()[at] == HOLE {
-                holes.push((at, string_text(key).into_owned()));
-            }
-        };
-        for_each_entry(&text, note).ok()?;
-        let is_whole = holes.len() == cut.bytes().filter(|byte| *byte == HOLE).count();
-        is_whole.then_some(Shape { text, holes })
-    }
-
     /// The shape with this code in a segment.
     ///
     /// # Errors
     ///
     /// If it cannot be read, or is no shape.
     pub(crate) fn of(segment: &Segment, code: u32) -> Result<Shape, format::Error> {
-        let mut bytes = Vec::new();
-        segment.entry(Field::Shape, code, &mut bytes)?;
-        Shape::read(bytes).ok_or_else(|| nonsense(segment, "shape"))
+        ShapeEntries::of(segment, code).map(|read| read.shape)
     }
 
     /// The keys of the holes, in their order.
@@ -133,27 +110,6 @@ impl Shape {
     /// The text, with a `0` in each hole.
     pub(crate) fn text(&self) -> &str {
         &self.text
-    }
-
-    /// Calls `visit` with each entry whose key stands in the properties exactly once: its key, where its value is in the text, and
-    /// whether that is a hole. In the order of the text. No entry is one of properties that are no object.
-    pub(crate) fn for_each_single(&self, mut visit: impl FnMut(&str, Range<usize>, bool)) {
-        let mut entries: Vec<(Cow<'_, str>, Range<usize>)> = Vec::new();
-        let note = |key, value: &str| {
-            let at = place(&self.text, value);
-            entries.push((string_text(key), at..at + value.len()));
-        };
-        if for_each_entry(&self.text, note).is_err() {
-            return;
-        }
-        entries.sort_unstable_by(|one, other| (&one.0, one.1.start).cmp(&(&other.0, other.1.start)));
-        let mut single: Vec<&(Cow<'_, str>, Range<usize>)> =
-            entries.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() == 1).map(|same| &same[0]).collect();
-        single.sort_unstable_by_key(|(_, at)| at.start);
-        for (key, at) in single {
-            let is_hole = self.holes.binary_search_by_key(&at.start, |(hole, _)| *hole).is_ok();
-            visit(key, at.clone(), is_hole);
-        }
     }
 
     /// Appends the text of the properties: this shape with `values` in its holes, one for each, in their order.
@@ -184,6 +140,74 @@ impl Shape {
     /// If the properties are no JSON object.
     pub(crate) fn value_text(&self, key: &PropertyKey) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
         if self.holes().any(|hole| hole == key.top()) { Ok(None) } else { key.value_text(&self.text) }
+    }
+}
+
+/// A shape, and its entries: read in one pass.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShapeEntries {
+    pub(crate) shape: Shape,
+    /// Where the JSON texts of keys and values stand in the text. Properties that are no object have none.
+    entries: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl ShapeEntries {
+    /// Reads the bytes that [`split`] made. `None` if they are none of its work.
+    fn read(bytes: Vec<u8>) -> Option<ShapeEntries> {
+        let mut text = String::from_utf8(bytes).ok()?;
+        if text.as_bytes().first() == Some(&HOLE) {
+            text.remove(0);
+            return Some(ShapeEntries { shape: Shape { text, holes: Vec::new() }, entries: Vec::new() });
+        }
+        let places: Vec<usize> = text.bytes().enumerate().filter(|(_, byte)| *byte == HOLE).map(|(at, _)| at).collect();
+        if !places.is_empty() {
+            text = text.replace('\0', "0");
+        }
+        let (mut holes, mut entries) = (Vec::with_capacity(places.len()), Vec::new());
+        let note = |key: &str, value: &str| {
+            let (key_at, at) = (place(&text, key), place(&text, value));
+            entries.push((key_at..key_at + key.len(), at..at + value.len()));
+            if places.binary_search(&at).is_ok() {
+                holes.push((at, string_text(key).into_owned()));
+            }
+        };
+        for_each_entry(&text, note).ok()?;
+        let is_whole = holes.len() == places.len();
+        is_whole.then_some(ShapeEntries { shape: Shape { text, holes }, entries })
+    }
+
+    /// As [`Shape::of`].
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is no shape.
+    pub(crate) fn of(segment: &Segment, code: u32) -> Result<ShapeEntries, format::Error> {
+        let mut bytes = Vec::new();
+        segment.entry(Field::Shape, code, &mut bytes)?;
+        ShapeEntries::read(bytes).ok_or_else(|| nonsense(segment, "shape"))
+    }
+
+    /// Calls `visit` with each entry whose key stands in the properties exactly once: its key, where its value is in the text, and
+    /// whether that is a hole. In the order of the text.
+    pub(crate) fn for_each_single(&self, mut visit: impl FnMut(&str, Range<usize>, bool)) {
+        let Shape { text, holes } = &self.shape;
+        let keys: Vec<Cow<'_, str>> = self.entries.iter().map(|(key, _)| string_text(&text[key.clone()])).collect();
+        let mut sorted: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        sorted.sort_unstable();
+        let is_single = |key: &str| {
+            let at = sorted.partition_point(|other| *other < key);
+            sorted.get(at + 1).is_none_or(|next| *next != key)
+        };
+        for (key, (_, at)) in keys.iter().zip(&self.entries).filter(|(key, _)| is_single(key)) {
+            visit(key, at.clone(), holes.binary_search_by_key(&at.start, |(hole, _)| *hole).is_ok());
+        }
+    }
+}
+
+impl Held for Shape {
+    fn held_bytes(&self) -> usize {
+        let keys: usize = self.holes.iter().map(|(_, key)| key.capacity() + size_of_val(key)).sum();
+        self.text.capacity() + keys
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 fn cut<'p>(properties: &'p str, keys: &[&str]) -> (Shape, Vec<(usize, &'p str)>) {
     let (mut shape, mut values) = (Vec::new(), Vec::new());
     split(properties, |key| keys.iter().position(|column| *column == key), &mut shape, &mut values);
-    (Shape::read(shape).unwrap(), values)
+    (ShapeEntries::read(shape).unwrap().shape, values)
 }
 
 fn together(shape: &Shape, values: &[(usize, &str)]) -> String {
@@ -63,7 +63,7 @@ fn text_that_is_no_object_is_kept_as_it_is() {
 #[test]
 fn bytes_that_are_no_shape_are_refused() {
     for bytes in [&b"\xff"[..], b"{\0:1}", b"{\"k\":[\0]}", b"{\"k\0\":1}", b"{\"k\":\0\0}", b"[\0]", b"{", b""] {
-        assert_eq!(Shape::read(bytes.to_vec()), None, "{bytes:?}");
+        assert!(ShapeEntries::read(bytes.to_vec()).is_none(), "{bytes:?}");
     }
 }
 
@@ -126,4 +126,21 @@ proptest! {
         shape.for_each_key(|key| keys.push(key.into_owned())).unwrap();
         prop_assert_eq!(keys, written);
     }
+}
+
+#[test]
+fn keys_that_stand_once_are_visited_with_their_places() {
+    let visited = |bytes: &[u8]| {
+        let read = ShapeEntries::read(bytes.to_vec()).unwrap();
+        let mut visited = Vec::new();
+        read.for_each_single(|key, at, is_hole| visited.push((key.to_owned(), read.shape.text()[at].to_owned(), is_hole)));
+        visited
+    };
+    let entry = |key: &str, value: &str, is_hole| (key.to_owned(), value.to_owned(), is_hole);
+    // "b" stands there twice, once with an escape.
+    let shape = b"{\"c\": \0, \"b\":1,\"a\":[\"x\", 2],\"\\u0062\":2,\"\\\"\":\0,\"\":{}}";
+    assert_eq!(visited(shape), [entry("c", "0", true), entry("a", r#"["x", 2]"#, false), entry("\"", "0", true), entry("", "{}", false)]);
+    assert_eq!(visited(b"{}"), []);
+    assert_eq!(visited(b"\0[1]"), []);
+    assert_eq!(visited(br#"{"a":1,"a":2,"a":3}"#), []);
 }

@@ -11,7 +11,7 @@ use super::texts::{self, Texts, WANTED, table};
 use super::{Inputs, of};
 use crate::block::{Block, PropertyBlock};
 use crate::error::Error;
-use crate::rows::{Slots, nonsense};
+use crate::rows::{Held, Slots, nonsense};
 use crate::seal::Dictionary;
 
 /// The shapes of the output.
@@ -45,6 +45,12 @@ struct Known {
     shape: Option<u32>,
     /// Columns and codes of values that were in the shape.
     cuts: Vec<(usize, u32)>,
+}
+
+impl Held for Known {
+    fn held_bytes(&self) -> usize {
+        size_of_val(&self.cuts[..])
+    }
 }
 
 /// Values that were in shapes and are in columns now, by column.

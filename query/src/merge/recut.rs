@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use crate::shape::{HOLE, Shape};
+use crate::rows::Held;
+use crate::shape::{HOLE, ShapeEntries};
 
 /// A shape under other columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,14 +22,15 @@ pub(super) struct Recut {
 
 impl Recut {
     /// `from` tells the column that a hole's key had, and `to` that a key has now. `None` if a hole is of no column.
-    pub(super) fn new(shape: &Shape, from: impl Fn(&str) -> Option<usize>, to: impl Fn(&str) -> Option<usize>) -> Option<Recut> {
+    pub(super) fn new(entries: &ShapeEntries, from: impl Fn(&str) -> Option<usize>, to: impl Fn(&str) -> Option<usize>) -> Option<Recut> {
         let mut recut = Recut::default();
+        let shape = &entries.shape;
         let (text, mut behind, mut holes, mut is_known) = (shape.text().as_bytes(), 0, 0, true);
         let mut copy_to = |end: Range<usize>, bytes: &mut Vec<u8>| {
             bytes.extend_from_slice(&text[behind..end.start]);
             behind = end.end;
         };
-        shape.for_each_single(|key, at, is_hole| {
+        entries.for_each_single(|key, at, is_hole| {
             holes += usize::from(is_hole);
             match (is_hole, to(key)) {
                 (false, None) => {}
@@ -74,5 +76,12 @@ impl Recut {
             behind = *at;
         }
         out.extend_from_slice(&self.bytes[behind..]);
+    }
+}
+
+impl Held for Recut {
+    fn held_bytes(&self) -> usize {
+        let cuts: usize = self.cuts.iter().map(|cut| size_of_val(cut) + cut.1.capacity()).sum();
+        self.bytes.capacity() + size_of_val(&self.fills[..]) + cuts
     }
 }

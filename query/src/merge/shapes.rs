@@ -14,7 +14,7 @@ use crate::block::{Block, PropertyBlock, Wanted};
 use crate::error::Error;
 use crate::rows::{Slots, nonsense};
 use crate::seal::Dictionary;
-use crate::shape::Shape;
+use crate::shape::ShapeEntries;
 
 /// Marks the shapes that stay as they are in the tables of `survey`, and gives all others.
 ///
@@ -119,7 +119,7 @@ impl<'a> Recutter<'a> {
         let Recutter { segment, from, to, recuts, .. } = self;
         recuts.get_or_read(code, |slot| {
             let read = || {
-                let shape = Shape::of(segment, code)?;
+                let shape = ShapeEntries::of(segment, code)?;
                 Recut::new(&shape, |key| from.find(key), |key| to.find(key)).ok_or_else(|| nonsense(segment, "shape"))
             };
             *slot = of(segment, read())?;

@@ -1,7 +1,5 @@
 //! What the output will be made of, from one reading of the columns that say so.
 
-use std::hash::RandomState;
-
 use format::sealed::Field;
 use format::{Segment, Sequence, UnixMicros};
 use hashbrown::HashMap;
@@ -16,7 +14,7 @@ use crate::block::{Block, Wanted};
 use crate::error::Error;
 use crate::rows::Slots;
 use crate::seal::{Candidates, ColumnRule};
-use crate::shape::Shape;
+use crate::shape::ShapeEntries;
 
 /// What is known before shapes are cut.
 pub(super) struct Survey {
@@ -42,7 +40,7 @@ pub(super) fn survey(inputs: &Inputs<'_>, rule: ColumnRule) -> Result<Survey, Er
     let mut runs = MergedRuns::new(inputs)?;
     let mut number = 0;
     while let Some(run) = runs.next()? {
-        let mut keys: HashMap<String, u32, RandomState> = HashMap::default();
+        let mut keys: HashMap<String, u32> = HashMap::default();
         for part in &run.parts {
             tally.clear();
             let of_input = &mut parts[part.input];
@@ -107,7 +105,7 @@ impl<'a> OfInput<'a> {
         let OfInput { segment, keys, .. } = self;
         let read = keys.get_or_read(shape, |keys| {
             keys.clear();
-            Shape::of(segment, shape)?.for_each_single(|key, _, _| keys.push(key.to_owned()));
+            ShapeEntries::of(segment, shape)?.for_each_single(|key, _, _| keys.push(key.to_owned()));
             Ok::<_, format::Error>(())
         });
         of(segment, read.map(Vec::as_slice))

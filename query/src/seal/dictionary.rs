@@ -1,13 +1,11 @@
 //! Dictionaries that are made: from distinct entries to codes in their order.
 
-use std::hash::RandomState;
-
 use hashbrown::HashMap;
 
 /// Byte strings and their codes.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
-    codes: HashMap<Box<[u8]>, u32, RandomState>,
+    codes: HashMap<Box<[u8]>, u32>,
 }
 
 impl Dictionary {
