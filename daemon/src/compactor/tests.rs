@@ -174,10 +174,15 @@ async fn whenever_the_power_fails_segments_alone_tell_what_is_live() {
         for kept in [0, 1] {
             let state = fs.crash(&mut |_| kept);
             state.remove(Path::new("/data/manifest.log")).unwrap();
+            let files = ["/data/logs", "/data/segments"].map(|folder| state.list(Path::new(folder)));
             let life = begin(&state).unwrap();
             let rows = life.store.snapshot().rows();
             let count = acknowledged.len() as u64;
-            assert!((count..=count + 1).contains(&rows), "call {nth}: {rows} of {count}");
+            assert!(
+                (count..=count + 1).contains(&rows),
+                "call {nth}: {rows} of {count}; there was {files:?}, live is {:?}",
+                life.store.segments()
+            );
             for (number, sequence) in &acknowledged {
                 assert_eq!(life.store(*number).await, duplicate(*sequence), "call {nth}: {number}");
             }

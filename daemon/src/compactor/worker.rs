@@ -208,12 +208,13 @@ impl Worker {
 
     /// The live segments that can be merged: whose sources are gone. `None` if some have to be removed first that could not be.
     fn segments_without_sources(&mut self) -> Result<Option<Vec<Arc<Segment>>>, Error> {
+        // Before the folders: a log that is created and sealed after they were listed would seem to be gone.
+        let mut segments = self.store.segments();
         let Place { fs, logs_path, segments_path, .. } = &self.place;
         let (Ok(logs), Ok(files)) = (fs.list(logs_path), fs.list(segments_path)) else {
             self.rest(self.place.pause);
             return Ok(None);
         };
-        let mut segments = self.store.segments();
         let replaced: HashSet<SegmentId> = segments.iter().flat_map(|segment| segment.provenance().segments.iter().copied()).collect();
         let left: Vec<SegmentId> = replaced.into_iter().filter(|id| files.contains(&id.file_name())).collect();
         if !left.is_empty() {
