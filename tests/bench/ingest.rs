@@ -16,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use format::LogId;
 use support::{Daemon, Options, SITE_DOMAIN, binary};
 
 const CONNECTIONS: &str = "128";
@@ -64,7 +65,7 @@ fn single_events(seconds: u64) {
         "run", "requests/s", "p50 ms", "p99 ms", "max ms", "failed", "stolen"
     );
     let (mut quiet, mut disturbed) = (Vec::new(), Vec::new());
-    let rotations = || std::fs::read_dir(daemon.data_path().join("logs")).expect("the daemon keeps logs").count() - 1;
+    let rotations = || newest_log(&daemon.data_path().join("logs")) - 1;
     // A slow machine takes more rounds to fill the logs that a measurement must have seen.
     for round in 1..=MOST_ROUNDS {
         let (bare_run, memory_kb) = measured(&bare.url, bare.child.id(), seconds);
@@ -81,6 +82,13 @@ fn single_events(seconds: u64) {
     println!("\nover {} rotations, daemon / bare:", rotations());
     show_ratio("quiet rounds", &quiet);
     show_ratio("disturbed rounds", &disturbed);
+}
+
+/// The number of the newest log: they count from 1, and those before it may be sealed and gone.
+fn newest_log(folder: &Path) -> u64 {
+    let names = std::fs::read_dir(folder).expect("the daemon keeps logs").map(|entry| entry.expect("a name").file_name());
+    let id = |name: std::ffi::OsString| LogId::from_file_name(name.to_str()?).map(LogId::value);
+    names.filter_map(id).max().expect("one log is open")
 }
 
 /// The rates of the bare server and of the daemon in each of some rounds, compared.
