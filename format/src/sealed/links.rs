@@ -33,6 +33,11 @@ pub(super) const LONG_US: i64 = 3_600_000_000;
 /// Times are kept in steps of 2^27 microseconds, some two minutes, while a run is written: 32 bits are enough for ten thousand years.
 pub(super) const COARSE_SHIFT: u32 = 27;
 
+/// The steps from `first_time`, of a run, to a later time.
+pub(super) fn coarse(time: i64, first_time: i64) -> u32 {
+    (time.wrapping_sub(first_time) >> COARSE_SHIFT) as u32
+}
+
 /// Whether times with these steps from one instant may be an hour apart. Rounded up, so that no link of an hour is left out of the list
 /// of long ones; one that is a little shorter does no harm there.
 pub(super) fn are_far(steps: u32, later: u32) -> bool {
@@ -133,7 +138,7 @@ impl LinkWriter {
             self.has_prev.push(false, output)?;
             return Ok(false);
         }
-        let steps = ((time - self.first_time) >> COARSE_SHIFT) as u32;
+        let steps = coarse(time, self.first_time);
         let last = &mut self.last_rows[session as usize];
         let has_prev = *last != u32::MAX && *last >= self.first_row;
         if has_prev {
