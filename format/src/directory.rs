@@ -202,6 +202,7 @@ fn adopt(contents: &mut Contents, strays: &Strays<'_>) -> Result<Vec<String>, Er
             continue;
         }
         if contents.adopt_segment(segment) {
+            strays.settle_segment(id)?;
             notes.push(format!("segment {id} was taken up from its own footer"));
         }
     }
