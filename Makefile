@@ -43,8 +43,9 @@ bench: toolchain
 	cargo bench --locked --package hitkeep-tests --bench ingest
 	cargo bench --locked --package hitkeep-tests --bench segments
 
-# 10,000 kills instead of 200.
+# 10,000 kills instead of 200, and 500,000 histories instead of 10,000.
 soak: toolchain
+	HITKEEP_TEST_HISTORIES=500000 cargo test --locked --package hitkeep-query --test questions -- --nocapture every_history
 	HITKEEP_TEST_KILLS=10000 cargo test --locked --package hitkeep-tests --test durability -- --nocapture killed
 
 fuzz-short: fuzz

@@ -24,7 +24,7 @@ const KEYS: [&str; 3] = ["plan", "seats", "two words"];
 const NAMES: [&str; 3] = ["signup", "sign", ""];
 const PATHS: [&str; 3] = ["/", "/a", ""];
 
-const EVENT_IDS: [&str; 8] = [
+pub(crate) const EVENT_IDS: [&str; 8] = [
     "id-0",
     "id-1",
     "ID-1",
@@ -135,7 +135,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    site: u8,
+    pub(crate) site: u8,
     /// 0: events named `text`; 1: the path `text`; 2: all pageviews.
     kind: u8,
     text: &'static str,
@@ -155,6 +155,14 @@ pub(crate) fn question() -> impl Strategy<Value = Question> {
     (1u8..4, 0u8..3, text, ends, unit, filter(), filter(), prop::sample::select(&KEYS[..]), 0usize..6).prop_map(
         |(site, kind, text, span, unit, filter, other, key, limit)| Question { site, kind, text, span, unit, filter, other, key, limit },
     )
+}
+
+impl Question {
+    /// The same, of a site that keeps nothing from before `cutoff`.
+    pub(crate) fn since(&self, cutoff: i64) -> Question {
+        let (from, end) = self.span;
+        Question { span: (from.max(cutoff).min(end), end), ..self.clone() }
+    }
 }
 
 /// The value of an answer that lacks nothing.
@@ -183,12 +191,27 @@ pub(crate) fn ask(snapshot: &Snapshot, model: &Model, question: &Question) -> Re
     prop_assert_eq!(whole(snapshot.property_keys(site(on), text, span, &asked)), model.property_keys(on, text, (from, end), filter));
     let breakdown = whole(snapshot.breakdown(site(on), text, &PropertyKey::parse(key).unwrap(), span, &asked, limit));
     prop_assert_eq!(breakdown, model.breakdown(on, (text, key), (from, end), filter, limit));
-    let aged = whole(snapshot.before(site(on), instant(end)));
-    prop_assert_eq!((aged.rows, aged.times.map(|(first, last)| (first.micros(), last.micros()))), model.before(on, end));
     // A span that retention cuts is one that begins later.
     let middle = from.midpoint(end);
     let cut = span.since(instant(middle));
     prop_assert_eq!(whole(snapshot.names(site(on), cut, &asked)), model.names(on, (middle, end.max(middle)), filter));
+    // Goals together, each over all of the span.
+    let terms = || NAMES.map(Term::Event).into_iter().chain(PATHS.map(Term::Path)).chain([Term::Pageviews]);
+    let counted: Vec<Counted<'_>> = terms().map(|term| Counted { term, conditions: &asked }).collect();
+    let together = whole(snapshot.series_of(site(on), &counted, span, &Buckets::whole(span)));
+    let of = |term| vec![model.whole(on, term, (from, end), filter)];
+    prop_assert_eq!(together, terms().map(of).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Asks what retention asks: how old the rows are of which some may be cut off.
+pub(crate) fn ask_age(
+    snapshot: &Snapshot,
+    model: &Model,
+    &Question { site: on, span: (_, end), .. }: &Question,
+) -> Result<(), TestCaseError> {
+    let aged = whole(snapshot.before(site(on), instant(end)));
+    prop_assert_eq!((aged.rows, aged.times.map(|(first, last)| (first.micros(), last.micros()))), model.before(on, end));
     Ok(())
 }
 
@@ -268,6 +291,7 @@ proptest! {
         prop_assert_eq!(snapshot.rows(), model.events.len() as u64);
         for question in &questions {
             ask(&snapshot, &model, question)?;
+            ask_age(&snapshot, &model, question)?;
         }
     }
 }

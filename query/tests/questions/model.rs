@@ -91,6 +91,11 @@ impl Model {
             && filter.session.iter().all(|(name, value)| of_session().any(|other| carries(&self.events[other], name, value)))
     }
 
+    /// Counts from `from` to `end`.
+    pub(crate) fn whole(&self, on: u8, term: Term<'_>, (from, end): (i64, i64), filter: &Filter) -> Point {
+        self.point(self.of_term(on, term, from, end).filter(|at| self.is_met(*at, (from, end), filter)))
+    }
+
     /// Counts from `from` to `end`, in buckets of `unit` from that of `from` to that of `end`.
     pub(crate) fn series(&self, on: u8, term: Term<'_>, (from, end): (i64, i64), unit: i64, filter: &Filter) -> Vec<Point> {
         let counted: Vec<usize> = self.of_term(on, term, from, end).filter(|at| self.is_met(*at, (from, end), filter)).collect();
