@@ -1,6 +1,9 @@
 //! The blocks of a segment as they are written: one behind the other, from the header on.
 //!
 //! Sections interleave in the file. A stream keeps at most one open block; a list of blocks keeps none.
+//!
+//! The file is synced in steps, so that no sync of a log stands behind a whole segment in the queue of the disk. A step promises nothing:
+//! what makes a segment durable is the sync at its end. But one that fails is final, for the sync at the end could not tell.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +19,10 @@ use super::section::{STREAM_BLOCK_BYTES, Section};
 /// Bytes that are gathered before they are written.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// Bytes that are written before they are synced. Beside a segment that is synced as a whole a log's syncs take up to 55 ms, beside these
+/// steps 6 ms; a quarter of it gains little more.
+const SYNC_BYTES: u64 = 1024 * 1024;
+
 /// The file of a segment that is being written.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -24,6 +31,8 @@ pub(super) struct Output {
     checksum: FileChecksum,
     /// Where `pending` will stand.
     written_end: u64,
+    /// Everything below was synced.
+    synced_end: u64,
     pending: Vec<u8>,
     sections: Vec<Progress>,
 }
@@ -42,7 +51,7 @@ impl Output {
     /// Continues an empty `file` with `header`.
     pub(super) fn new(path: &Path, file: Arc<dyn File>, checksum: FileChecksum, header: &[u8]) -> Output {
         let sections = vec![Progress::default(); 256];
-        Output { path: path.to_owned(), file, checksum, written_end: 0, pending: header.to_vec(), sections }
+        Output { path: path.to_owned(), file, checksum, written_end: 0, synced_end: 0, pending: header.to_vec(), sections }
     }
 
     /// The file.
@@ -141,7 +150,7 @@ impl Output {
         if self.pending.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Hands everything to the operating system.
+    /// Hands everything to the operating system, and lets the disk have it when it is a step.
     ///
     /// # Errors
     ///
@@ -150,6 +159,10 @@ impl Output {
         write_all(&*self.file, &self.path, &self.pending, self.written_end)?;
         self.written_end += self.pending.len() as u64;
         self.pending.clear();
+        if self.written_end - self.synced_end >= SYNC_BYTES {
+            self.file.sync_data().map_err(Error::io("sync", &self.path))?;
+            self.synced_end = self.written_end;
+        }
         Ok(())
     }
 
