@@ -6,6 +6,8 @@
 //! On a shared machine the hypervisor takes processor time away in some runs and not in others. A round in which it took more
 //! than [`MAX_STOLEN_PERCENT`] from either side is shown, and left out of the result: it compares the neighbours.
 //!
+//! The daemon seals and compacts beside the events, and goes on for a while when they stop. The bare server waits for that to end.
+//!
 //! `HITKEEP_BENCH_SECONDS` sets the length of a run.
 
 #![forbid(unsafe_code)]
@@ -73,6 +75,7 @@ fn single_events(seconds: u64) {
         let (run, memory_kb) = measured(&daemon.url(), daemon.pid().unsigned_abs(), seconds);
         show(&format!("daemon {round}"), &run, memory_kb);
         assert_eq!(run.failed, 0, "an event was refused");
+        await_rest(daemon.pid());
         let is_quiet = bare_run.stolen_percent.max(run.stolen_percent) <= MAX_STOLEN_PERCENT;
         if is_quiet { &mut quiet } else { &mut disturbed }.push((bare_run.per_second, run.per_second));
         if quiet.len() >= ROUNDS && rotations() >= 3 {
@@ -140,6 +143,31 @@ fn measured(url: &str, pid: u32, seconds: u64) -> (Run, u64) {
         over.store(true, Ordering::Relaxed);
         (run, watching.join().expect("the server is there during the run"))
     })
+}
+
+/// Returns when the process has used next to no processor time for a moment.
+fn await_rest(pid: i32) {
+    /// Its HTTP threads look at their clocks now and then.
+    const REST_TICKS: u64 = 1;
+    let mut before = ticks(pid);
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = ticks(pid);
+        if now - before <= REST_TICKS {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// The processor time that a process has used, in ticks (`/proc/PID/stat`, proc(5)).
+fn ticks(pid: i32) -> u64 {
+    /// User and system time, counted behind the name.
+    const TIMES: std::ops::Range<usize> = 11..13;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    let (_, fields) = stat.rsplit_once(')').expect("the name is in parentheses");
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    fields[TIMES].iter().map(|field| field.parse::<u64>().expect("a number of ticks")).sum()
 }
 
 /// The processor time that the hypervisor gave to others, and all of it, in ticks since the boot (`/proc/stat`, proc(5)).
