@@ -27,6 +27,8 @@ pub(super) struct Verdict {
     #[serde(default)]
     dropped: u64,
     #[serde(default)]
+    expired: u64,
+    #[serde(default)]
     errors: Vec<LineError>,
 }
 
@@ -55,6 +57,8 @@ pub(super) struct Summary {
     duplicates: u64,
     rejected: u64,
     dropped: u64,
+    /// Those of the rejected that are older than their site keeps events.
+    expired: u64,
     /// In the order of files and lines; the first [`MAX_BAD_LINES`].
     bad: Vec<BadLine>,
 }
@@ -77,6 +81,7 @@ impl Summary {
         self.duplicates += verdict.duplicates;
         self.rejected += verdict.rejected + too_long;
         self.dropped += verdict.dropped;
+        self.expired += verdict.expired;
         let (place, file) = &piece.file;
         let bad = |number: u64, field: &str, error: &str| BadLine {
             place: *place,
@@ -115,6 +120,7 @@ impl Summary {
             "duplicates": self.duplicates,
             "rejected": self.rejected,
             "dropped": self.dropped,
+            "expired": self.expired,
             "complete": complete,
             "seconds": (took.as_secs_f64() * 1000.0).round() / 1000.0,
             "errors": errors.collect::<Vec<_>>(),
@@ -128,6 +134,9 @@ impl Summary {
         if self.received > 0 {
             let rate = self.received as f64 / took.as_secs_f64().max(0.001);
             writeln!(out, "{:.1} s, {rate:.0} lines a second", took.as_secs_f64())?;
+        }
+        if self.expired > 0 {
+            writeln!(out, "{} of the rejected are older than their site keeps events", self.expired)?;
         }
         if self.bad.is_empty() {
             return Ok(());
@@ -163,7 +172,7 @@ mod tests {
     fn bad_lines_are_named_by_file_and_line_in_order() {
         let mut summary = Summary::default();
         let second =
-            r#"{"received":2,"stored":1,"duplicates":0,"rejected":1,"errors":[{"line":2,"field":"name","error":"name is required"}]}"#;
+            r#"{"received":2,"stored":1,"duplicates":0,"rejected":1,"expired":0,"errors":[{"line":2,"field":"name","error":"name is required"}]}"#;
         summary.add(&piece(1, &[1, 5], &[]), verdict(second));
         let first = r#"{"received":3,"stored":2,"duplicates":1,"rejected":0,"dropped":0,"last_sequence":9,"errors":[]}"#;
         summary.add(&piece(0, &[1, 2, 4], &[3]), verdict(first));
@@ -177,6 +186,18 @@ mod tests {
         let table = String::from_utf8(table).unwrap();
         assert!(table.starts_with("received  stored  duplicates  rejected  dropped\n"), "{table}");
         assert!(table.contains("file1:5  name   name is required\n"), "{table}");
+    }
+
+    #[test]
+    fn lines_that_are_too_old_for_their_site_are_told_apart() {
+        let mut summary = Summary::default();
+        let some = r#"{"received":3,"stored":1,"duplicates":0,"rejected":2,"dropped":0,"expired":1,"errors":[]}"#;
+        summary.add(&piece(0, &[1, 2, 3], &[]), verdict(some));
+        summary.add(&piece(0, &[4, 5, 6], &[]), verdict(some));
+        assert_eq!(summary.json(Duration::from_secs(1), true)["expired"], 2);
+        let mut table = Vec::new();
+        summary.print(Duration::from_secs(2), &mut table).unwrap();
+        assert!(String::from_utf8(table).unwrap().ends_with("\n2 of the rejected are older than their site keeps events\n"));
     }
 
     #[test]
