@@ -21,6 +21,7 @@
 //! [`SegmentWriter`] and [`Segment`], which put them together; [`verify()`], which reads everything again.
 
 mod bits;
+mod block_writer;
 mod blocks;
 mod by_session;
 mod codes;

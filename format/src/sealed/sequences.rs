@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::units::Sequence;
 
 use super::bits;
+use super::block_writer::BlockWriter;
 use super::blocks::Input;
 use super::codes::{BLOCK_ROWS, parts};
 use super::header::field;
-use super::output::Output;
 use super::section::Section;
 use super::varint;
 
@@ -25,36 +25,9 @@ const _: () = assert!(BLOCK_ROWS.is_multiple_of(MINI_ROWS));
 const ENTRY_LEN_BYTES: usize = 8 + 4;
 const OFFSET_AT: usize = 8;
 
-/// Writes the column of sequences, row by row.
-#[derive(Debug, Default)]
-pub(super) struct SequenceWriter {
-    open: Vec<u64>,
-}
-
-impl SequenceWriter {
-    /// Appends the sequence of the next row.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Full`], [`Error::Io`].
-    pub(super) fn push(&mut self, sequence: Sequence, output: &mut Output) -> Result<(), Error> {
-        self.open.push(sequence.value());
-        if self.open.len() == BLOCK_ROWS { self.flush(output) } else { Ok(()) }
-    }
-
-    /// Writes the open block, if it has rows: the last one.
-    ///
-    /// # Errors
-    ///
-    /// As [`SequenceWriter::push`].
-    pub(super) fn flush(&mut self, output: &mut Output) -> Result<(), Error> {
-        if self.open.is_empty() {
-            return Ok(());
-        }
-        let block = encode(&self.open);
-        self.open.clear();
-        output.push_block(Section::SEQUENCES, &block)
-    }
+/// Writes the column of sequences.
+pub(super) fn writer() -> BlockWriter<u64> {
+    BlockWriter::new(Section::SEQUENCES, encode)
 }
 
 fn encode(sequences: &[u64]) -> Vec<u8> {

@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::units::UnixMicros;
 
 use super::bits;
+use super::block_writer::BlockWriter;
 use super::blocks::Input;
 use super::codes::{BLOCK_ROWS, parts};
 use super::elias_fano::{self, EliasFano};
 use super::header::field;
-use super::output::Output;
 use super::section::Section;
 
 /// Rows of a mini-block; the last one of the column has fewer.
@@ -43,36 +43,9 @@ const fn bits_of_widest() -> u32 {
     u64::BITS - (UnixMicros::MAX.micros() as u64).wrapping_sub(UnixMicros::MIN.micros() as u64).leading_zeros()
 }
 
-/// Writes the column of times, row by row.
-#[derive(Debug, Default)]
-pub(super) struct TimeWriter {
-    open: Vec<i64>,
-}
-
-impl TimeWriter {
-    /// Appends the time of the next row.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Full`], [`Error::Io`].
-    pub(super) fn push(&mut self, time: UnixMicros, output: &mut Output) -> Result<(), Error> {
-        self.open.push(time.micros());
-        if self.open.len() == BLOCK_ROWS { self.flush(output) } else { Ok(()) }
-    }
-
-    /// Writes the open block, if it has rows: the last one.
-    ///
-    /// # Errors
-    ///
-    /// As [`TimeWriter::push`].
-    pub(super) fn flush(&mut self, output: &mut Output) -> Result<(), Error> {
-        if self.open.is_empty() {
-            return Ok(());
-        }
-        let block = encode(&self.open);
-        self.open.clear();
-        output.push_block(Section::TIMES, &block)
-    }
+/// Writes the column of times.
+pub(super) fn writer() -> BlockWriter<i64> {
+    BlockWriter::new(Section::TIMES, encode)
 }
 
 fn encode(times: &[i64]) -> Vec<u8> {

@@ -12,6 +12,7 @@ use crate::log::growth::is_full;
 use crate::record::Kind;
 use crate::units::{Sequence, SessionId, SiteId, UnixMicros};
 
+use super::block_writer::BlockWriter;
 use super::by_session::BySessionWriter;
 use super::codes::{CodeWriter, Order};
 use super::compress::Packer;
@@ -25,10 +26,10 @@ use super::postings::PostingWriter;
 use super::properties::Property;
 use super::runs::{Entry, MAX_NAME_BYTES};
 use super::section::Section;
-use super::sequences::SequenceWriter;
+use super::sequences;
 use super::sessions;
 use super::spill::Spill;
-use super::times::TimeWriter;
+use super::times;
 use super::{Codes, Field, NO_SESSION, Segment};
 
 /// Rows from which on a run has a bitmap of its sessions; that of a smaller one is made from its rows in as little time as it is read.
@@ -70,8 +71,8 @@ pub struct SegmentWriter<'f> {
     properties: u32,
     codes: Vec<(Field, CodeWriter)>,
     by_session: Vec<(Field, BySessionWriter)>,
-    times: TimeWriter,
-    sequences: SequenceWriter,
+    times: BlockWriter<i64>,
+    sequences: BlockWriter<u64>,
     session_codes: CodeWriter,
     links: LinkWriter,
     postings: PostingWriter,
@@ -128,8 +129,8 @@ impl<'f> SegmentWriter<'f> {
             properties: 0,
             codes: Vec::new(),
             by_session: Vec::new(),
-            times: TimeWriter::default(),
-            sequences: SequenceWriter::default(),
+            times: times::writer(),
+            sequences: sequences::writer(),
             session_codes: CodeWriter::new(Section::SESSION_CODES, Order::Growing),
             links: LinkWriter::new(),
             postings: PostingWriter::default(),
@@ -280,8 +281,8 @@ impl<'f> SegmentWriter<'f> {
         for (field, codes) in &mut self.by_session {
             codes.push(row.codes[*field as usize], row.session, self.sessions.unwrap_or(0), output, packer)?;
         }
-        self.times.push(row.time, output)?;
-        self.sequences.push(row.sequence, output)?;
+        self.times.push(row.time.micros(), output)?;
+        self.sequences.push(row.sequence.value(), output)?;
         self.session_codes.push(row.session.wrapping_add(1), output, packer)?;
         if self.links.push(row.time.micros(), row.session, output)? {
             run.sessions.insert(row.session);

@@ -171,8 +171,7 @@ mod tests {
     #[test]
     fn bad_lines_are_named_by_file_and_line_in_order() {
         let mut summary = Summary::default();
-        let second =
-            r#"{"received":2,"stored":1,"duplicates":0,"rejected":1,"expired":0,"errors":[{"line":2,"field":"name","error":"name is required"}]}"#;
+        let second = r#"{"received":2,"stored":1,"duplicates":0,"rejected":1,"expired":0,"errors":[{"line":2,"field":"name","error":"name is required"}]}"#;
         summary.add(&piece(1, &[1, 5], &[]), verdict(second));
         let first = r#"{"received":3,"stored":2,"duplicates":1,"rejected":0,"dropped":0,"last_sequence":9,"errors":[]}"#;
         summary.add(&piece(0, &[1, 2, 4], &[3]), verdict(first));
