@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use format::column::{Column, ColumnWriter};
 use format::terms::{Terms, TermsWriter};
-use format::{ByteOffset, Kind, LogReader, RecordHead, Sequence, SiteId};
+use format::{ByteOffset, Kind, LogReader, RecordHead, Sequence, SessionId, SiteId};
 
 use crate::ids::Ids;
 use crate::posting::{NO_SESSION, PostingChain, PostingWriter, Row};
@@ -196,9 +196,9 @@ impl ActiveIndex {
     }
 
     /// The id behind the session code of a published row, as a number.
-    pub(crate) fn session_id(&self, code: u32) -> u128 {
+    pub(crate) fn session_id(&self, code: u32) -> SessionId {
         let [high, low] = self.session_ids.value(code).expect("every session code of a published row has an id");
-        u128::from(high) << 64 | u128::from(low)
+        SessionId::new((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
     }
 
     fn find<'i>(&'i self, terms: &'i Terms<Key, Entry>, site: SiteId, field: Field, text: &str) -> Option<&'i PostingChain> {

@@ -15,7 +15,7 @@ use crate::posting::Posting;
 use crate::property::PropertyKey;
 use crate::rows::blocks;
 use crate::snapshot::{LogView, RecordReader, Snapshot, Term};
-use crate::tally::{File, Point, Tally};
+use crate::tally::{File, NO_GROUP, Point, Tally};
 use crate::term_rows::TermRows;
 
 /// A value of a property, and how often it came.
@@ -108,7 +108,7 @@ impl Snapshot {
             by_value.read(block.clone(), &mut |text| groups.of_text(text), &mut found)?;
             if let Some(filter) = &mut filter {
                 let read = filter.read(block)?;
-                let rows = found.iter().zip(read.counts).zip(read.sessions);
+                let rows = found.iter().zip(&*read.counts).zip(read.sessions);
                 for ((group, _), session) in rows.filter(|((group, counts), _)| **counts && **group != NO_GROUP) {
                     groups.tally.add(*group, *session);
                 }
@@ -116,16 +116,11 @@ impl Snapshot {
             }
             sessions.clear();
             rows.segment.session_codes(block, &mut sessions)?;
-            for (group, session) in found.iter().zip(&sessions).filter(|(group, _)| **group != NO_GROUP) {
-                groups.tally.add(*group, *session);
-            }
+            groups.tally.add_rows(&found, &sessions);
         }
         Ok(())
     }
 }
-
-/// The group of rows without a value.
-const NO_GROUP: u32 = u32::MAX;
 
 /// A group for each text.
 struct Groups<'i> {

@@ -33,7 +33,7 @@ struct ValueColumn<T> {
     values: Vec<Option<T>>,
 }
 
-impl<'s, T: Copy> ByValue<'s, T> {
+impl<'s, T: Copy + Default> ByValue<'s, T> {
     /// Nothing worked out yet.
     pub(crate) fn new(segment: &'s Segment, run: &Run, key: &'s PropertyKey) -> Result<ByValue<'s, T>, Error> {
         let number = segment.property_keys(run)?.iter().position(|column| column == key.top());
@@ -60,38 +60,44 @@ impl<'s, T: Copy> ByValue<'s, T> {
         if self.column.is_none() || self.codes.contains(&0) {
             self.segment.codes(Field::Shape, rows.clone(), &mut self.shape_codes)?;
         }
-        out.reserve(rows.len());
-        let mut at = 0;
-        while at < rows.len() {
-            at += self.push_known(at, out);
-            if at < rows.len() {
-                out.push(match self.codes.get(at) {
-                    Some(code) if *code != 0 => self.of_value(*code, make)?,
-                    _ => self.of_shape(self.shape_codes[at], make)?,
-                });
-                at += 1;
+        // Out of the way of what is worked out.
+        let (codes, shape_codes) = (std::mem::take(&mut self.codes), std::mem::take(&mut self.shape_codes));
+        let at = out.len();
+        out.resize(at + rows.len(), T::default());
+        let out = &mut out[at..];
+        if codes.is_empty() {
+            for (out, shape) in out.iter_mut().zip(&shape_codes) {
+                *out = self.known_or_shape(*shape, make)?;
+            }
+        } else if shape_codes.is_empty() {
+            // Every row has a value in the column.
+            for (out, code) in out.iter_mut().zip(&codes) {
+                *out = self.known_or_value(*code, make)?;
+            }
+        } else {
+            for ((out, code), shape) in out.iter_mut().zip(&codes).zip(&shape_codes) {
+                *out = if *code == 0 { self.known_or_shape(*shape, make)? } else { self.known_or_value(*code, make)? };
             }
         }
+        (self.codes, self.shape_codes) = (codes, shape_codes);
         Ok(())
     }
 
-    /// Appends what the rows from the one at `at` on get, up to the first of which it is not known. Gives their number.
-    fn push_known(&self, at: usize, out: &mut Vec<T>) -> usize {
-        let before = out.len();
-        let known = |all: &[Option<T>], code: u32| all.get(code as usize).copied().flatten();
-        match &self.column {
-            None => out.extend(self.shape_codes[at..].iter().map_while(|code| known(&self.shapes, *code))),
-            // Every row has a value in the column.
-            Some(column) if self.shape_codes.is_empty() => {
-                out.extend(self.codes[at..].iter().map_while(|code| known(&column.values, *code)));
-            }
-            Some(column) => {
-                let of_row =
-                    |(code, shape): (&u32, &u32)| if *code == 0 { known(&self.shapes, *shape) } else { known(&column.values, *code) };
-                out.extend(self.codes[at..].iter().zip(&self.shape_codes[at..]).map_while(of_row));
-            }
+    #[inline(always)]
+    fn known_or_value(&mut self, code: u32, make: &mut impl FnMut(Option<&str>) -> T) -> Result<T, error::Error> {
+        let column = self.column.as_ref().expect("codes come from a column");
+        match column.values.get(code as usize) {
+            Some(Some(known)) => Ok(*known),
+            _ => self.of_value(code, make),
         }
-        out.len() - before
+    }
+
+    #[inline(always)]
+    fn known_or_shape(&mut self, code: u32, make: &mut impl FnMut(Option<&str>) -> T) -> Result<T, error::Error> {
+        match self.shapes.get(code as usize) {
+            Some(Some(known)) => Ok(*known),
+            _ => self.of_shape(code, make),
+        }
     }
 
     /// Works out a value that was not seen before.

@@ -131,7 +131,7 @@ pub(crate) struct RunFilter<'q> {
 /// Rows of a run that were read, by their place among those asked for.
 pub(crate) struct Read<'f> {
     /// Whether the row counts.
-    pub(crate) counts: &'f [bool],
+    pub(crate) counts: &'f mut [bool],
     /// Its session code.
     pub(crate) sessions: &'f [u32],
 }
@@ -159,6 +159,6 @@ impl RunFilter<'_> {
                 *counts = selected.has(row, *session)?;
             }
         }
-        Ok(Read { counts: &self.all_met, sessions: &self.sessions })
+        Ok(Read { counts: &mut self.all_met, sessions: &self.sessions })
     }
 }

@@ -11,7 +11,7 @@ use std::hash::RandomState;
 use std::ops::Range;
 
 use format::sealed::Field;
-use format::{Kind, Segment, SiteId};
+use format::{Kind, Segment, SessionId, SiteId};
 use hashbrown::HashSet;
 use roaring::RoaringBitmap;
 
@@ -33,7 +33,7 @@ const KINDS: [Kind; 2] = [Kind::Event, Kind::Pageview];
 pub(crate) struct Selection<'i> {
     files: Vec<OfFile<'i>>,
     /// Ids of all selected sessions; none if there is one file, whose bits say it all.
-    ids: Option<HashSet<u128, RandomState>>,
+    ids: Option<HashSet<SessionId, RandomState>>,
 }
 
 /// What one file says by itself.
@@ -114,8 +114,8 @@ impl<'i> Selection<'i> {
 }
 
 /// The ids of the sessions that carry all values, whichever files they carry them in.
-fn unite(found: &[(File<'_>, Vec<Carriers>)], values: usize) -> Result<HashSet<u128, RandomState>, Error> {
-    let mut all: Option<HashSet<u128, RandomState>> = None;
+fn unite(found: &[(File<'_>, Vec<Carriers>)], values: usize) -> Result<HashSet<SessionId, RandomState>, Error> {
+    let mut all: Option<HashSet<SessionId, RandomState>> = None;
     for value in 0..values {
         let mut ids = HashSet::default();
         for (file, carriers) in found {
@@ -135,7 +135,7 @@ fn unite(found: &[(File<'_>, Vec<Carriers>)], values: usize) -> Result<HashSet<u
 #[derive(Debug)]
 pub(crate) struct Selected<'q> {
     of_file: &'q OfFile<'q>,
-    ids: Option<&'q HashSet<u128, RandomState>>,
+    ids: Option<&'q HashSet<SessionId, RandomState>>,
     /// Sessions that were looked up by their id, and those that were found so.
     asked: Bits,
     elsewhere: Bits,

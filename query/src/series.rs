@@ -10,7 +10,7 @@ use crate::filter::{Filter, Selections};
 use crate::posting::Posting;
 use crate::rows::blocks;
 use crate::snapshot::{LogView, Snapshot, Term};
-use crate::tally::{File, Point, Tally};
+use crate::tally::{CodesByGroup, File, Point, Tally};
 use crate::term_rows::{Ranges, TermRows};
 
 /// What one series counts.
@@ -93,39 +93,36 @@ impl Snapshot {
                 if filter.is_empty() {
                     tally.add_part(Ranges::count(rows, edges)?);
                 } else {
-                    self.add_rows_of_segment(&rows, &edges.rows, filter, &mut tally)?;
+                    tally.add_part(self.selected(&rows, &edges.rows, filter)?);
                 }
             }
-            tally.end(File::Segment(segment));
             Ok(())
         })?;
         tally.points()
     }
 
-    /// Adds the rows that count; bucket `n` has the rows from `edges[n]` to `edges[n + 1]`.
-    fn add_rows_of_segment<'i>(
-        &self,
-        rows: &TermRows<'i>,
-        edges: &[u32],
-        filter: &Filter<'i, '_>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), Error> {
-        let (Some(start), Some(end)) = (edges.first(), edges.last()) else { return Ok(()) };
+    /// The rows that count; bucket `n` has the rows from `edges[n]` to `edges[n + 1]`.
+    fn selected<'i>(&self, rows: &TermRows<'i>, edges: &[u32], filter: &Filter<'i, '_>) -> Result<CodesByGroup<'i>, Error> {
+        let mut selected = CodesByGroup::empty(File::Segment(rows.segment), edges.len().saturating_sub(1));
+        let (Some(start), Some(end)) = (edges.first(), edges.last()) else { return Ok(selected) };
         let mut filter = filter.of_run(rows.segment, &rows.run)?;
-        let mut selected = Vec::new();
         let mut bucket = 0;
         for block in blocks(*start..*end) {
             self.go_on()?;
             let read = filter.read(block.clone())?;
-            rows.select(block.clone(), read.counts, &mut selected);
-            for row in &selected {
-                while edges[bucket + 1] <= *row {
+            rows.leave(block.clone(), read.counts);
+            let mut from = block.start;
+            while from < block.end {
+                while edges[bucket + 1] <= from {
                     bucket += 1;
                 }
-                tally.add(bucket as u32, read.sessions[(row - block.start) as usize]);
+                let to = edges[bucket + 1].min(block.end);
+                let places = (from - block.start) as usize..(to - block.start) as usize;
+                selected.add(bucket, &read.counts[places.clone()], &read.sessions[places]);
+                from = to;
             }
         }
-        Ok(())
+        Ok(selected.ended())
     }
 }
 

@@ -4,10 +4,8 @@
 //! in one part is counted by that part, and any other by the union of ids: cardinalities are never added. A row that is a session
 //! of its own is counted and remembered no further.
 
-use std::hash::RandomState;
-
-use format::Segment;
-use hashbrown::HashSet;
+use format::{Segment, SessionId};
+use hashbrown::{DefaultHashBuilder, HashSet};
 
 use crate::active::ActiveIndex;
 use crate::error::Error;
@@ -25,23 +23,43 @@ pub struct Point {
 }
 
 /// Distinct sessions by id.
-#[derive(Debug, Default)]
+///
+/// Clients choose ids: the hash has a key of its own in each table.
+#[derive(Debug)]
 pub(crate) struct SessionIds {
-    ids: HashSet<u128, RandomState>,
+    ids: HashSet<SessionId, DefaultHashBuilder>,
     /// Rows without one.
     alone: u64,
+    read: Vec<SessionId>,
 }
 
 impl SessionIds {
-    /// Adds what stands behind session codes of `file`.
-    pub(crate) fn add(&mut self, file: File<'_>, codes: &[u32]) -> Result<(), Error> {
-        for code in codes {
-            if *code == NO_SESSION {
-                self.alone += 1;
-            } else {
-                self.ids.insert(file.session_id(*code)?);
+    /// None yet; so many will come, or fewer.
+    fn with_capacity(sessions: u64) -> SessionIds {
+        let capacity = usize::try_from(sessions).unwrap_or(0);
+        SessionIds { ids: HashSet::with_capacity_and_hasher(capacity, DefaultHashBuilder::default()), alone: 0, read: Vec::new() }
+    }
+
+    /// Adds what stands behind session codes of `file`, in any order; sorts out those that come twice, and [`NO_SESSION`].
+    pub(crate) fn add(&mut self, file: File<'_>, codes: &mut Vec<u32>) -> Result<(), Error> {
+        let rows = codes.len();
+        codes.retain(|code| *code != NO_SESSION);
+        self.alone += (rows - codes.len()) as u64;
+        let distinct = keep_distinct(codes, &mut Vec::new());
+        self.add_distinct(file, &codes[..distinct])
+    }
+
+    /// Adds what stands behind session codes of `file`, none of which is [`NO_SESSION`].
+    fn add_distinct(&mut self, file: File<'_>, codes: &[u32]) -> Result<(), Error> {
+        self.read.clear();
+        match file {
+            File::Log(index) => self.read.extend(codes.iter().map(|code| index.session_id(*code))),
+            File::Segment(segment) => {
+                let in_segment = |source| Error::Segment { segment: segment.header().id, source };
+                segment.session_ids(codes, &mut self.read).map_err(in_segment)?;
             }
         }
+        self.ids.extend(self.read.iter().copied());
         Ok(())
     }
 
@@ -68,13 +86,10 @@ impl File<'_> {
     }
 
     /// The id behind a session code of the file.
-    pub(crate) fn session_id(self, code: u32) -> Result<u128, Error> {
+    pub(crate) fn session_id(self, code: u32) -> Result<SessionId, Error> {
         match self {
             File::Log(index) => Ok(index.session_id(code)),
-            File::Segment(segment) => match segment.session_id(code) {
-                Ok(id) => Ok(u128::from_be_bytes(id.bytes())),
-                Err(source) => Err(Error::Segment { segment: segment.header().id, source }),
-            },
+            File::Segment(segment) => segment.session_id(code).map_err(|source| Error::Segment { segment: segment.header().id, source }),
         }
     }
 }
@@ -87,22 +102,22 @@ pub(crate) trait Part {
     /// How many distinct sessions these rows have; each row without one is one.
     fn sessions(&self, group: usize) -> u64;
 
-    /// Adds the sessions of a group.
-    fn add_ids(&self, group: usize, ids: &mut SessionIds) -> Result<(), Error>;
+    /// Adds the sessions of a group. Cheapest for growing groups.
+    fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), Error>;
 }
 
 /// The counts of groups `0..groups`, growing file by file.
 pub(crate) struct Tally<'i> {
     groups: usize,
-    /// Group and session code of the rows of the file that is being read.
-    open: Vec<(u32, u32)>,
+    /// Groups of the rows of the file that is being read, and their session codes.
+    open: (Vec<u32>, Vec<u32>),
     parts: Vec<Box<dyn Part + 'i>>,
 }
 
 impl<'i> Tally<'i> {
     /// Nothing counted in any of `groups` groups.
     pub(crate) fn new(groups: usize) -> Tally<'i> {
-        Tally { groups, open: Vec::new(), parts: Vec::new() }
+        Tally { groups, open: (Vec::new(), Vec::new()), parts: Vec::new() }
     }
 
     /// One group more; its number is returned.
@@ -113,20 +128,33 @@ impl<'i> Tally<'i> {
 
     /// Counts a row of the file that is being read: its group and its session code.
     pub(crate) fn add(&mut self, group: u32, session: u32) {
-        self.open.push((group, session));
+        self.open.0.push(group);
+        self.open.1.push(session);
+    }
+
+    /// Counts rows of the file that is being read; those of [`NO_GROUP`] are not counted.
+    pub(crate) fn add_rows(&mut self, groups: &[u32], sessions: &[u32]) {
+        debug_assert_eq!(groups.len(), sessions.len(), "every row has both");
+        self.open.0.extend_from_slice(groups);
+        self.open.1.extend_from_slice(sessions);
     }
 
     /// Makes room for so many rows more of the file that is being read.
     pub(crate) fn reserve(&mut self, rows: usize) {
-        self.open.reserve(rows);
+        self.open.0.reserve(rows);
+        self.open.1.reserve(rows);
     }
 
     /// Ends the file that was being read.
     pub(crate) fn end(&mut self, file: File<'i>) {
-        let rows = std::mem::take(&mut self.open);
-        if !rows.is_empty() {
-            self.parts.push(Box::new(CodesByGroup::new(file, &rows, self.groups)));
+        let (groups, codes) = std::mem::take(&mut self.open);
+        if groups.is_empty() {
+            return;
         }
+        self.parts.push(match BitsByGroup::new(file, &groups, &codes, self.groups) {
+            Some(bits) => Box::new(bits),
+            None => Box::new(CodesByGroup::new(file, &groups, &codes, self.groups)),
+        });
     }
 
     /// Counts rows that are in groups already.
@@ -139,30 +167,108 @@ impl<'i> Tally<'i> {
     /// # Errors
     ///
     /// [`Error::Segment`] if session ids cannot be read.
-    pub(crate) fn points(self) -> Result<Vec<Point>, Error> {
-        debug_assert!(self.open.is_empty(), "every file is ended");
+    pub(crate) fn points(mut self) -> Result<Vec<Point>, Error> {
+        debug_assert!(self.open.0.is_empty(), "every file is ended");
         let mut with_rows = Vec::with_capacity(self.parts.len());
         let point = |group| {
             with_rows.clear();
-            with_rows.extend(self.parts.iter().filter(|part| part.rows(group) > 0));
-            let total = with_rows.iter().map(|part| part.rows(group)).sum();
-            let conversions = match with_rows[..] {
-                [] => 0,
-                [part] => part.sessions(group),
-                _ => {
-                    let mut ids = SessionIds::default();
-                    with_rows.iter().try_for_each(|part| part.add_ids(group, &mut ids))?;
-                    ids.count()
+            let (mut total, mut sessions) = (0, 0);
+            for (number, part) in self.parts.iter().enumerate() {
+                let rows = part.rows(group);
+                if rows > 0 {
+                    with_rows.push(number);
+                    total += rows;
+                    sessions += part.sessions(group);
                 }
-            };
-            Ok(Point { conversions, total })
+            }
+            if with_rows.len() <= 1 {
+                return Ok(Point { conversions: sessions, total });
+            }
+            let mut ids = SessionIds::with_capacity(sessions);
+            with_rows.iter().try_for_each(|number| self.parts[*number].add_ids(group, &mut ids))?;
+            Ok(Point { conversions: ids.count(), total })
         };
         (0..self.groups).map(point).collect()
     }
 }
 
+/// The group of rows that are not counted.
+pub(crate) const NO_GROUP: u32 = u32::MAX;
+
+/// Rows of one file that were read one by one: a bit for each group and each code between the lowest and the highest.
+struct BitsByGroup<'i> {
+    file: File<'i>,
+    lowest: u32,
+    /// Words of a group.
+    words: usize,
+    bits: Vec<u64>,
+    /// Rows and sessions of each group.
+    counts: Vec<(u64, u64)>,
+}
+
+impl<'i> BitsByGroup<'i> {
+    /// Words of bits for each row, above which sorting is cheaper.
+    const MAX_WORDS: usize = 4;
+
+    /// Words of bits in all, 16 MiB of them: memory is worth sparing.
+    const MOST_WORDS: usize = 1 << 21;
+
+    /// Counts that are added to in turn: one that was just written is slow to read.
+    const LANES: usize = 4;
+
+    /// None if the bits were many more than the rows, or a row has no session.
+    fn new(file: File<'i>, groups: &[u32], codes: &[u32], count: usize) -> Option<BitsByGroup<'i>> {
+        let (lowest, highest) = (codes.iter().copied().min()?, codes.iter().copied().max()?);
+        let words = (highest - lowest) as usize / 64 + 1;
+        // Rows that are not counted have a group behind all others.
+        let needed = words.checked_mul(count + 1)?;
+        if highest == NO_SESSION || needed > codes.len().saturating_mul(Self::MAX_WORDS).min(Self::MOST_WORDS) {
+            return None;
+        }
+        let mut bits = vec![0u64; needed];
+        // Rows in the lower half, sessions in the upper one: no file has 2^32 rows.
+        let mut counts = vec![0u64; (count + 1) * Self::LANES];
+        for (groups, codes) in groups.chunks(Self::LANES).zip(codes.chunks(Self::LANES)) {
+            for (lane, (group, code)) in groups.iter().zip(codes).enumerate() {
+                let (group, place) = ((*group as usize).min(count), code.wrapping_sub(lowest));
+                let word = &mut bits[group.wrapping_mul(words).wrapping_add(place as usize / 64)];
+                let is_new = *word >> (place % 64) & 1 ^ 1;
+                *word |= 1 << (place % 64);
+                let sum = &mut counts[group.wrapping_mul(Self::LANES).wrapping_add(lane)];
+                *sum = sum.wrapping_add(is_new << 32 | 1);
+            }
+        }
+        let both = |lanes: &[u64]| lanes.iter().fold((0, 0), |(rows, sessions), sum| (rows + (sum & 0xffff_ffff), sessions + (sum >> 32)));
+        let counts = counts.chunks(Self::LANES).take(count).map(both).collect();
+        Some(BitsByGroup { file, lowest, words, bits, counts })
+    }
+}
+
+impl Part for BitsByGroup<'_> {
+    fn rows(&self, group: usize) -> u64 {
+        // A file that was read before a group came up has no row of it.
+        self.counts.get(group).map_or(0, |(rows, _)| *rows)
+    }
+
+    fn sessions(&self, group: usize) -> u64 {
+        self.counts.get(group).map_or(0, |(_, sessions)| *sessions)
+    }
+
+    fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), Error> {
+        let mut codes = Vec::new();
+        for (first, word) in (self.lowest..).step_by(64).zip(&self.bits[group * self.words..(group + 1) * self.words]) {
+            let mut left = *word;
+            while left != 0 {
+                codes.push(first + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
+        ids.add_distinct(self.file, &codes)
+    }
+}
+
 /// Rows of one file that were read one by one: each group's session codes, each once.
-struct CodesByGroup<'i> {
+pub(crate) struct CodesByGroup<'i> {
     file: File<'i>,
     groups: Vec<Group>,
     codes: Vec<u32>,
@@ -179,39 +285,62 @@ struct Group {
 }
 
 impl<'i> CodesByGroup<'i> {
-    fn new(file: File<'i>, rows: &[(u32, u32)], groups: usize) -> CodesByGroup<'i> {
-        let mut by_group = CodesByGroup { file, groups: vec![Group::default(); groups], codes: Vec::new() };
-        by_group.sort(rows);
+    fn new(file: File<'i>, groups: &[u32], codes: &[u32], count: usize) -> CodesByGroup<'i> {
+        let mut by_group = CodesByGroup::empty(file, count);
+        by_group.sort(groups, codes);
         by_group.make_distinct();
         by_group
     }
 
+    /// No rows yet in any of `count` groups.
+    pub(crate) fn empty(file: File<'i>, count: usize) -> CodesByGroup<'i> {
+        CodesByGroup { file, groups: vec![Group::default(); count], codes: Vec::new() }
+    }
+
+    /// Adds the rows that are `met`, by their session codes, to a group: the last that rows were added to, or a later one.
+    pub(crate) fn add(&mut self, group: usize, met: &[bool], codes: &[u32]) {
+        let at = self.codes.len();
+        self.codes.resize(at + codes.len(), 0);
+        // Without a branch, which no processor could foretell.
+        let (mut next, mut alone) = (0, 0u64);
+        let kept = &mut self.codes[at..];
+        for (met, code) in met.iter().zip(codes) {
+            kept[next] = *code;
+            let has_session = *code != NO_SESSION;
+            next += usize::from(met & has_session);
+            alone += u64::from(met & !has_session);
+        }
+        self.codes.truncate(at + next);
+        let group = &mut self.groups[group];
+        if group.rows == group.alone {
+            group.start = at;
+        }
+        group.end = at + next;
+        group.rows += next as u64 + alone;
+        group.alone += alone;
+    }
+
+    /// Ends the adding.
+    pub(crate) fn ended(mut self) -> CodesByGroup<'i> {
+        self.make_distinct();
+        self
+    }
+
     /// Puts the codes into the order of groups.
-    fn sort(&mut self, rows: &[(u32, u32)]) {
-        let (mut is_sorted, mut before) = (true, 0);
-        for (group, code) in rows {
-            is_sorted &= before <= *group;
-            before = *group;
+    fn sort(&mut self, groups: &[u32], codes: &[u32]) {
+        let rows = || groups.iter().zip(codes).filter(|(group, _)| **group != NO_GROUP);
+        for (group, code) in rows() {
             let group = &mut self.groups[*group as usize];
             group.rows += 1;
-            if *code == NO_SESSION {
-                group.alone += 1;
-            }
+            group.alone += u64::from(*code == NO_SESSION);
         }
         let mut next = 0;
         for group in &mut self.groups {
             (group.start, group.end) = (next, next);
             next += (group.rows - group.alone) as usize;
         }
-        let of_sessions = rows.iter().filter(|(_, code)| *code != NO_SESSION);
-        if is_sorted {
-            self.codes.reserve(next);
-            self.codes.extend(of_sessions.map(|(_, code)| *code));
-            self.groups.iter_mut().for_each(|group| group.end += (group.rows - group.alone) as usize);
-            return;
-        }
         self.codes = vec![0; next];
-        for (group, code) in of_sessions {
+        for (group, code) in rows().filter(|(_, code)| **code != NO_SESSION) {
             let place = &mut self.groups[*group as usize].end;
             self.codes[*place] = *code;
             *place += 1;
@@ -281,10 +410,10 @@ impl Part for CodesByGroup<'_> {
         alone + (end - start) as u64
     }
 
-    fn add_ids(&self, group: usize, ids: &mut SessionIds) -> Result<(), Error> {
+    fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), Error> {
         let Group { alone, start, end, .. } = self.group(group);
         ids.alone += alone;
-        ids.add(self.file, &self.codes[start..end])
+        ids.add_distinct(self.file, &self.codes[start..end])
     }
 }
 

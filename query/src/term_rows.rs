@@ -7,7 +7,7 @@ use format::{Error, Kind, Segment, SiteId};
 
 use crate::bucket::{Buckets, Span};
 use crate::error;
-use crate::rows::blocks;
+use crate::rows::{BLOCK_ROWS, blocks};
 use crate::snapshot::Term;
 use crate::tally::{File, Part, SessionIds};
 
@@ -70,23 +70,16 @@ impl<'s> TermRows<'s> {
         Ok(Edges { rows, times })
     }
 
-    /// Replaces `selected` by those of the run's rows `rows` that are of the term and `met` conditions, in order.
-    pub(crate) fn select(&self, rows: Range<u32>, met: &[bool], selected: &mut Vec<u32>) {
-        selected.clear();
-        let first = rows.start;
-        match &self.posting {
-            Some(posting) => selected.extend(posting.rows(rows).filter(|row| met[(row - first) as usize])),
-            None => {
-                // Without a branch, which no processor could foretell.
-                selected.resize(rows.len(), 0);
-                let mut count = 0;
-                for (row, met) in rows.zip(met) {
-                    selected[count] = row;
-                    count += usize::from(*met);
-                }
-                selected.truncate(count);
-            }
+    /// Leaves, of the run's rows `rows` that `met` conditions, those that are of the term.
+    pub(crate) fn leave(&self, rows: Range<u32>, met: &mut [bool]) {
+        let Some(posting) = &self.posting else { return };
+        let mut next = 0;
+        for row in posting.rows(rows.clone()) {
+            let place = (row - rows.start) as usize;
+            met[next..place].fill(false);
+            next = place + 1;
         }
+        met[next..].fill(false);
     }
 
     /// How many rows of the term lie below row `row` of the run, up to a number that is the same for all rows.
@@ -119,6 +112,8 @@ pub(crate) struct Ranges<'s> {
     ranks: Vec<u32>,
     /// Of each group.
     sessions: Vec<u64>,
+    /// The rows that were decoded last, and their session codes. Buckets are mostly shorter than a block.
+    decoded: (Range<u32>, Vec<u32>),
 }
 
 impl<'s> Ranges<'s> {
@@ -130,29 +125,35 @@ impl<'s> Ranges<'s> {
             Some(posting) => posting.distinct_sessions(rows.segment, &edges.rows, &edges.times, &mut sessions)?,
         }
         let ranks = edges.rows.iter().map(|edge| rows.rank(*edge)).collect();
-        Ok(Ranges { rows, edges, ranks, sessions })
+        Ok(Ranges { rows, edges, ranks, sessions, decoded: (0..0, Vec::new()) })
     }
 
     fn range(&self, group: usize) -> Range<u32> {
         self.edges.rows[group]..self.edges.rows[group + 1]
     }
 
-    /// The session codes of a group, each once but that of rows without one.
-    fn codes(&self, group: usize) -> Result<Vec<u32>, Error> {
-        let TermRows { segment, posting, .. } = &self.rows;
-        let (mut codes, mut block) = (Vec::new(), Vec::new());
-        for rows in blocks(self.range(group)) {
-            match posting {
-                None => segment.session_codes(rows, &mut codes)?,
-                Some(posting) => {
-                    block.clear();
-                    segment.session_codes(rows.clone(), &mut block)?;
-                    codes.extend(posting.rows(rows.clone()).map(|row| block[(row - rows.start) as usize]));
-                }
+    /// The session codes of a group's rows.
+    fn codes(&mut self, group: usize) -> Result<Vec<u32>, Error> {
+        let range = self.range(group);
+        let (segment, run) = (self.rows.segment, &self.rows.run);
+        let (decoded, block_codes) = &mut self.decoded;
+        let mut codes = Vec::new();
+        for rows in blocks(range) {
+            if decoded.start > rows.start || rows.end > decoded.end {
+                let first = rows.start - rows.start % BLOCK_ROWS;
+                let block = first.max(run.rows.start)..first.saturating_add(BLOCK_ROWS).min(run.rows.end);
+                // Until all is decoded, nothing is.
+                *decoded = 0..0;
+                block_codes.clear();
+                segment.session_codes(block.clone(), block_codes)?;
+                *decoded = block;
+            }
+            let code = |row: u32| block_codes[(row - decoded.start) as usize];
+            match &self.rows.posting {
+                None => codes.extend_from_slice(&block_codes[(rows.start - decoded.start) as usize..(rows.end - decoded.start) as usize]),
+                Some(posting) => codes.extend(posting.rows(rows).map(code)),
             }
         }
-        codes.sort_unstable();
-        codes.dedup_by(|one, other| one == other && *one != format::sealed::NO_SESSION);
         Ok(codes)
     }
 }
@@ -166,9 +167,9 @@ impl Part for Ranges<'_> {
         self.sessions[group]
     }
 
-    fn add_ids(&self, group: usize, ids: &mut SessionIds) -> Result<(), error::Error> {
+    fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), error::Error> {
         let segment = self.rows.segment;
-        let codes = self.codes(group).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
-        ids.add(File::Segment(segment), &codes)
+        let mut codes = self.codes(group).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
+        ids.add(File::Segment(segment), &mut codes)
     }
 }

@@ -106,6 +106,12 @@ fn many_sessions_are_found_by_id_also_where_ids_begin_alike() {
         assert_eq!(sessions::find(&input, 50_000, id(code.into())).unwrap(), Some(code));
     }
     assert_eq!(sessions::find(&input, 50_000, id(50_000)).unwrap(), None);
+    // Mostly neighbours, as codes of rows are, and now and then far away; the last block is not full.
+    let codes: Vec<u32> = (0..50_000).map(|number| if number % 9 == 0 { hash(number) as u32 % 50_000 } else { number as u32 }).collect();
+    let mut ids = vec![id(0)];
+    sessions::ids(&input, &codes, &mut ids).unwrap();
+    assert!(ids[1..].iter().copied().eq(codes.iter().map(|code| id(u64::from(*code)))));
+    assert!(sessions::ids(&input, &[50_000], &mut ids).is_err());
 }
 
 #[test]

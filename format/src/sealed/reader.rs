@@ -241,6 +241,16 @@ impl Segment {
         sessions::id(&self.input, code, &mut Vec::new())
     }
 
+    /// The ids of sessions, appended to `out`; a block of ids is looked up once for codes that follow each other in it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such session.
+    pub fn session_ids(&self, codes: &[u32], out: &mut Vec<SessionId>) -> Result<(), Error> {
+        assert!(codes.iter().all(|code| *code < self.footer.sessions), "a session is one of the segment");
+        sessions::ids(&self.input, codes, out)
+    }
+
     /// The code of a session id; found by bisection of the sorted permutation.
     pub fn find_session(&self, id: SessionId) -> Result<Option<u32>, Error> {
         sessions::find(&self.input, self.footer.sessions, id)

@@ -8,7 +8,7 @@ use crate::units::SessionId;
 use super::bits;
 use super::blocks::Input;
 use super::output::Output;
-use super::section::Section;
+use super::section::{STREAM_BLOCK_BYTES, Section};
 
 const ID_LEN_BYTES: u64 = 16;
 
@@ -64,6 +64,28 @@ pub(super) fn write(output: &mut Output, ids: impl Iterator<Item = SessionId>) -
 /// [`Error::Corrupt`], [`Error::Io`].
 pub(super) fn id(input: &Input, code: u32, scratch: &mut Vec<u8>) -> Result<SessionId, Error> {
     Ok(SessionId::new(input.array(Section::SESSION_IDS, u64::from(code) * ID_LEN_BYTES, scratch)?))
+}
+
+/// Appends the ids of the sessions `codes` to `out`. Quickest where codes that follow each other are near each other.
+///
+/// # Errors
+///
+/// As [`id`].
+pub(super) fn ids(input: &Input, codes: &[u32], out: &mut Vec<SessionId>) -> Result<(), Error> {
+    const IDS_OF_BLOCK: u32 = STREAM_BLOCK_BYTES as u32 / ID_LEN_BYTES as u32;
+    let mut scratch = Vec::new();
+    let len_bytes = input.len(Section::SESSION_IDS);
+    out.reserve(codes.len());
+    for near in codes.chunk_by(|code, next| code / IDS_OF_BLOCK == next / IDS_OF_BLOCK) {
+        let start = u64::from(near[0] / IDS_OF_BLOCK) * STREAM_BLOCK_BYTES as u64;
+        let block = input.read(Section::SESSION_IDS, start..len_bytes.min(start + STREAM_BLOCK_BYTES as u64), &mut scratch)?;
+        let (ids, _) = block.as_chunks::<{ ID_LEN_BYTES as usize }>();
+        for code in near {
+            let id = ids.get((code % IDS_OF_BLOCK) as usize).ok_or_else(|| input.undecodable_at(Section::SESSION_IDS, start))?;
+            out.push(SessionId::new(*id));
+        }
+    }
+    Ok(())
 }
 
 /// The code of a session id among `count` sessions.

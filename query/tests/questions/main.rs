@@ -5,6 +5,7 @@ mod events;
 mod examples;
 mod full_scan;
 mod histories;
+mod large;
 mod merging;
 mod model;
 mod sealing;
