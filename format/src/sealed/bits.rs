@@ -54,19 +54,23 @@ pub(super) fn unpack_all(bytes: &[u8], range: Range<usize>, width: u32, out: &mu
     let from = out.len();
     out.resize(from + range.len(), 0);
     let (mut next, mut rest) = (range.start, &mut out[from..]);
-    if (1..=8).contains(&width) {
-        // Eight numbers fill bytes, whatever their width, and lie in one word.
+    if (1..=16).contains(&width) {
+        // Eight numbers fill bytes, whatever their width; four of them lie in one word, and the others in one that begins with a byte
+        // or in the middle of it.
         let head = (next.next_multiple_of(8) - next).min(rest.len());
         let (before, behind) = rest.split_at_mut(head);
         before.iter_mut().enumerate().for_each(|(at, number)| *number = unpack(bytes, next + at, width) as u32);
         next += head;
-        let words = bytes.get(next / 8 * width as usize..).unwrap_or(&[]).windows(8).step_by(width as usize);
-        let mask = u32::MAX >> (u32::BITS - width);
+        let windows = bytes.get(next / 8 * width as usize..).unwrap_or(&[]).windows(16).step_by(width as usize);
+        let (mask, middle, shift) = (u32::MAX >> (u32::BITS - width), width as usize / 2, width % 2 * 4);
         let mut done = 0;
-        for (eight, word) in behind.chunks_exact_mut(8).zip(words) {
-            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-            for (number, shift) in eight.iter_mut().zip((0..).step_by(width as usize)) {
-                *number = (word >> shift) as u32 & mask;
+        for (eight, window) in behind.chunks_exact_mut(8).zip(windows) {
+            let word = |at: usize| u64::from_le_bytes(window[at..at + 8].try_into().expect("eight bytes"));
+            let (low, high) = (word(0), word(middle) >> shift);
+            let (first, second) = eight.split_at_mut(4);
+            for ((first, second), shift) in first.iter_mut().zip(second).zip((0..).step_by(width as usize)) {
+                *first = (low >> shift) as u32 & mask;
+                *second = (high >> shift) as u32 & mask;
             }
             done += 8;
         }
