@@ -22,22 +22,34 @@ pub struct Point {
     pub total: u64,
 }
 
-/// Distinct sessions by id.
+/// Distinct sessions of one group after the other, by id.
 ///
 /// Clients choose ids: the hash has a key of its own in each table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct SessionIds {
     ids: HashSet<SessionId, DefaultHashBuilder>,
+    /// Ids that are not yet looked up. They lie all over the files, and a processor waits for many of them at once if it asks for
+    /// many before it looks the first one up.
+    read: Vec<SessionId>,
     /// Rows without one.
     alone: u64,
-    read: Vec<SessionId>,
+    seen: Vec<u64>,
 }
 
 impl SessionIds {
-    /// None yet; so many will come, or fewer.
-    fn with_capacity(sessions: u64) -> SessionIds {
+    /// How many ids are read before they are looked up, or a few more: what caches hold beside the table.
+    const MOST_READ: usize = 4096;
+
+    /// Forgets all; so many will come, or fewer.
+    fn begin(&mut self, sessions: u64) {
         let capacity = usize::try_from(sessions).unwrap_or(0);
-        SessionIds { ids: HashSet::with_capacity_and_hasher(capacity, DefaultHashBuilder::default()), alone: 0, read: Vec::new() }
+        // To empty a table costs its size, which must not be that of the largest group for all others.
+        if self.ids.capacity() / 16 > capacity {
+            self.ids = HashSet::default();
+        }
+        self.ids.clear();
+        self.ids.reserve(capacity);
+        self.alone = 0;
     }
 
     /// Adds what stands behind session codes of `file`, in any order; sorts out those that come twice, and [`NO_SESSION`].
@@ -45,25 +57,23 @@ impl SessionIds {
         let rows = codes.len();
         codes.retain(|code| *code != NO_SESSION);
         self.alone += (rows - codes.len()) as u64;
-        let distinct = keep_distinct(codes, &mut Vec::new());
+        let distinct = keep_distinct(codes, &mut self.seen);
         self.add_distinct(file, &codes[..distinct])
     }
 
     /// Adds what stands behind session codes of `file`, none of which is [`NO_SESSION`].
     fn add_distinct(&mut self, file: File<'_>, codes: &[u32]) -> Result<(), Error> {
-        self.read.clear();
-        match file {
-            File::Log(index) => self.read.extend(codes.iter().map(|code| index.session_id(*code))),
-            File::Segment(segment) => {
-                let in_segment = |source| Error::Segment { segment: segment.header().id, source };
-                segment.session_ids(codes, &mut self.read).map_err(in_segment)?;
+        for codes in codes.chunks(Self::MOST_READ) {
+            file.session_ids(codes, &mut self.read)?;
+            if self.read.len() >= Self::MOST_READ {
+                self.ids.extend(self.read.drain(..));
             }
         }
-        self.ids.extend(self.read.iter().copied());
         Ok(())
     }
 
-    fn count(&self) -> u64 {
+    fn count(&mut self) -> u64 {
+        self.ids.extend(self.read.drain(..));
         self.ids.len() as u64 + self.alone
     }
 }
@@ -83,6 +93,18 @@ impl File<'_> {
             (File::Segment(one), File::Segment(other)) => std::ptr::eq(one, other),
             _ => false,
         }
+    }
+
+    /// The ids behind session codes of the file, appended to `out`.
+    pub(crate) fn session_ids(self, codes: &[u32], out: &mut Vec<SessionId>) -> Result<(), Error> {
+        match self {
+            File::Log(index) => out.extend(codes.iter().map(|code| index.session_id(*code))),
+            File::Segment(segment) => {
+                let in_segment = |source| Error::Segment { segment: segment.header().id, source };
+                segment.session_ids(codes, out).map_err(in_segment)?;
+            }
+        }
+        Ok(())
     }
 
     /// The id behind a session code of the file.
@@ -170,6 +192,7 @@ impl<'i> Tally<'i> {
     pub(crate) fn points(mut self) -> Result<Vec<Point>, Error> {
         debug_assert!(self.open.0.is_empty(), "every file is ended");
         let mut with_rows = Vec::with_capacity(self.parts.len());
+        let mut ids = SessionIds::default();
         let point = |group| {
             with_rows.clear();
             let (mut total, mut sessions) = (0, 0);
@@ -184,7 +207,7 @@ impl<'i> Tally<'i> {
             if with_rows.len() <= 1 {
                 return Ok(Point { conversions: sessions, total });
             }
-            let mut ids = SessionIds::with_capacity(sessions);
+            ids.begin(sessions);
             with_rows.iter().try_for_each(|number| self.parts[*number].add_ids(group, &mut ids))?;
             Ok(Point { conversions: ids.count(), total })
         };

@@ -114,6 +114,8 @@ pub(crate) struct Ranges<'s> {
     sessions: Vec<u64>,
     /// The rows that were decoded last, and their session codes. Buckets are mostly shorter than a block.
     decoded: (Range<u32>, Vec<u32>),
+    /// The session codes of a group's rows.
+    codes: Vec<u32>,
 }
 
 impl<'s> Ranges<'s> {
@@ -125,19 +127,20 @@ impl<'s> Ranges<'s> {
             Some(posting) => posting.distinct_sessions(rows.segment, &edges.rows, &edges.times, &mut sessions)?,
         }
         let ranks = edges.rows.iter().map(|edge| rows.rank(*edge)).collect();
-        Ok(Ranges { rows, edges, ranks, sessions, decoded: (0..0, Vec::new()) })
+        Ok(Ranges { rows, edges, ranks, sessions, decoded: (0..0, Vec::new()), codes: Vec::new() })
     }
 
     fn range(&self, group: usize) -> Range<u32> {
         self.edges.rows[group]..self.edges.rows[group + 1]
     }
 
-    /// The session codes of a group's rows.
-    fn codes(&mut self, group: usize) -> Result<Vec<u32>, Error> {
+    /// Reads the session codes of a group's rows.
+    fn read_codes(&mut self, group: usize) -> Result<(), Error> {
         let range = self.range(group);
         let (segment, run) = (self.rows.segment, &self.rows.run);
         let (decoded, block_codes) = &mut self.decoded;
-        let mut codes = Vec::new();
+        let codes = &mut self.codes;
+        codes.clear();
         for rows in blocks(range) {
             if decoded.start > rows.start || rows.end > decoded.end {
                 let first = rows.start - rows.start % BLOCK_ROWS;
@@ -154,7 +157,7 @@ impl<'s> Ranges<'s> {
                 Some(posting) => codes.extend(posting.rows(rows).map(code)),
             }
         }
-        Ok(codes)
+        Ok(())
     }
 }
 
@@ -169,7 +172,7 @@ impl Part for Ranges<'_> {
 
     fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), error::Error> {
         let segment = self.rows.segment;
-        let mut codes = self.codes(group).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
-        ids.add(File::Segment(segment), &mut codes)
+        self.read_codes(group).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
+        ids.add(File::Segment(segment), &mut self.codes)
     }
 }
