@@ -1,10 +1,26 @@
 //! Sets of session codes, which are dense and grow along a file.
 
+use std::ops::Range;
+
 /// A set of small numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
+    /// None of the numbers below `end`.
+    pub(crate) fn below(end: u32) -> Bits {
+        Bits(vec![0; end.div_ceil(64) as usize])
+    }
+
+    /// Adds those of `numbers` for which there is room, that of [`Bits::below`] or more.
+    pub(crate) fn insert_within(&mut self, numbers: &[u32]) {
+        for number in numbers {
+            if let Some(word) = self.0.get_mut(*number as usize / 64) {
+                *word |= 1 << (number % 64);
+            }
+        }
+    }
+
     pub(crate) fn insert(&mut self, number: u32) {
         let word = number as usize / 64;
         if self.0.len() <= word {
@@ -16,6 +32,12 @@ impl Bits {
     #[inline]
     pub(crate) fn contains(&self, number: u32) -> bool {
         self.0.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// The bits of the numbers in `range`, which are below the end of [`Bits::below`] and begin a word.
+    pub(crate) fn words(&self, range: Range<u32>) -> &[u64] {
+        debug_assert!(range.start.is_multiple_of(64), "a word is not cut");
+        &self.0[range.start as usize / 64..range.end.div_ceil(64) as usize]
     }
 
     /// Leaves what is in `other` as well.
@@ -53,6 +75,9 @@ mod tests {
                 numbers.iter().rev().for_each(|number| bits.insert(*number));
                 bits
             };
+            let mut within = Bits::below(256);
+            within.insert_within(&one.iter().copied().chain([u32::MAX]).collect::<Vec<u32>>());
+            prop_assert!(within.iter().eq(one.range(..256).copied()));
             let mut both = of(&one);
             prop_assert!(both.iter().eq(one.iter().copied()));
             both.intersect(&of(&other));

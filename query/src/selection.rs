@@ -7,12 +7,11 @@
 //!
 //! Invariant: a row without a session is one of its own, so it has to carry all values itself.
 
-use std::hash::RandomState;
 use std::ops::Range;
 
 use format::sealed::Field;
 use format::{Kind, Segment, SessionId, SiteId};
-use hashbrown::HashSet;
+use hashbrown::{DefaultHashBuilder, HashSet};
 use roaring::RoaringBitmap;
 
 use crate::bits::Bits;
@@ -20,7 +19,7 @@ use crate::bucket::Span;
 use crate::dimension::{Says, Wanted};
 use crate::error::Error;
 use crate::posting::NO_SESSION;
-use crate::rows::{BLOCK_ROWS, blocks};
+use crate::rows::{BLOCK_ROWS, blocks, nonsense};
 use crate::snapshot::{LogView, RecordReader, Snapshot};
 use crate::tally::File;
 use crate::term_rows::within;
@@ -33,7 +32,7 @@ const KINDS: [Kind; 2] = [Kind::Event, Kind::Pageview];
 pub(crate) struct Selection<'i> {
     files: Vec<OfFile<'i>>,
     /// Ids of all selected sessions; none if there is one file, whose bits say it all.
-    ids: Option<HashSet<SessionId, RandomState>>,
+    ids: Option<HashSet<SessionId, DefaultHashBuilder>>,
 }
 
 /// What one file says by itself.
@@ -114,15 +113,22 @@ impl<'i> Selection<'i> {
 }
 
 /// The ids of the sessions that carry all values, whichever files they carry them in.
-fn unite(found: &[(File<'_>, Vec<Carriers>)], values: usize) -> Result<HashSet<SessionId, RandomState>, Error> {
-    let mut all: Option<HashSet<SessionId, RandomState>> = None;
+fn unite(found: &[(File<'_>, Vec<Carriers>)], values: usize) -> Result<HashSet<SessionId, DefaultHashBuilder>, Error> {
+    /// Ids that are read before they are looked up.
+    const MOST_READ: usize = 4096;
+    let mut all: Option<HashSet<SessionId, DefaultHashBuilder>> = None;
+    let (mut codes, mut read) = (Vec::new(), Vec::new());
     for value in 0..values {
         let mut ids = HashSet::default();
         for (file, carriers) in found {
-            for code in carriers[value].sessions.iter() {
-                let id = file.session_id(code)?;
-                if all.as_ref().is_none_or(|all| all.contains(&id)) {
-                    ids.insert(id);
+            codes.clear();
+            codes.extend(carriers[value].sessions.iter());
+            for codes in codes.chunks(MOST_READ) {
+                read.clear();
+                file.session_ids(codes, &mut read)?;
+                match &all {
+                    None => ids.extend(read.iter().copied()),
+                    Some(all) => ids.extend(read.iter().copied().filter(|id| all.contains(id))),
                 }
             }
         }
@@ -135,7 +141,7 @@ fn unite(found: &[(File<'_>, Vec<Carriers>)], values: usize) -> Result<HashSet<S
 #[derive(Debug)]
 pub(crate) struct Selected<'q> {
     of_file: &'q OfFile<'q>,
-    ids: Option<&'q HashSet<SessionId, RandomState>>,
+    ids: Option<&'q HashSet<SessionId, DefaultHashBuilder>>,
     /// Sessions that were looked up by their id, and those that were found so.
     asked: Bits,
     elsewhere: Bits,
@@ -190,119 +196,227 @@ fn in_log(snapshot: &Snapshot, log: &LogView, site: SiteId, span: Span, wanted: 
 
 /// What carries one value in a segment.
 fn in_segment(snapshot: &Snapshot, segment: &Segment, site: SiteId, span: Span, wanted: &Wanted<'_>) -> Result<Carriers, Error> {
-    let mut carriers = Carriers::default();
-    let mut codes_of = CodesOf::new(segment, *wanted)?;
+    let mut carriers = Carriers { sessions: Bits::below(segment.sessions()), alone: RoaringBitmap::new() };
+    let mut says = SaysOf::new(segment, *wanted)?;
     let mut pieces: Vec<(Kind, Range<u32>)> = Vec::new();
-    for kind in KINDS.into_iter().filter(|kind| codes_of.may_be_of(*kind)) {
+    for kind in KINDS.into_iter().filter(|kind| says.may_be_of(*kind)) {
         for run in segment.runs_of(site, kind)? {
             pieces.extend(blocks(within(segment, &run, span)?).map(|rows| (kind, rows)));
         }
     }
-    let (mut codes, mut sessions, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sessions, mut carrying) = (Vec::new(), Vec::new());
     // Small runs share blocks of the columns: each is decoded once for all of them.
     for pieces in pieces.chunk_by(|(_, one), (_, other)| one.start / BLOCK_ROWS == other.start / BLOCK_ROWS) {
         snapshot.go_on()?;
         let (Some((_, first)), Some((_, last))) = (pieces.first(), pieces.last()) else { continue };
         let block = first.start..last.end;
-        codes.clear();
-        segment.codes(codes_of.field, block.clone(), &mut codes)?;
-        rows.clear();
+        let says_anything = says.read(block.clone(), &mut sessions)?;
         for (kind, piece) in pieces {
-            if let Some(only) = codes_of.only(*kind) {
-                rows.extend(piece.clone().filter(|row| codes[(row - block.start) as usize] == only));
-                continue;
-            }
-            for row in piece.clone() {
-                if codes_of.is_one(codes[(row - block.start) as usize], *kind)? {
-                    rows.push(row);
-                }
-            }
+            says.note_sessions(*kind, (piece.start - block.start) as usize..(piece.end - block.start) as usize);
         }
-        if !rows.is_empty() {
-            sessions.clear();
-            segment.session_codes(block.clone(), &mut sessions)?;
-            rows.iter().for_each(|row| carriers.add(*row, sessions[(row - block.start) as usize]));
+        if !says_anything {
+            continue;
+        }
+        for (kind, piece) in pieces {
+            let places = (piece.start - block.start) as usize..(piece.end - block.start) as usize;
+            let (said, sessions) = (&says.said[places.clone()], &sessions[places]);
+            keep(said, *kind, sessions, &mut carrying);
+            carriers.sessions.insert_within(&carrying);
+            if carrying.contains(&NO_SESSION) {
+                let rows = piece.clone().zip(said).zip(sessions);
+                let alone = rows.filter(|((_, kinds), session)| **kinds & bit_of(*kind) != 0 && **session == NO_SESSION);
+                carriers.alone.extend(alone.map(|((row, _), _)| row));
+            }
         }
     }
+    says.add_sessions(&mut carriers.sessions)?;
     Ok(carriers)
 }
 
-/// Which codes of a field say what is wanted.
-struct CodesOf<'s> {
+/// The bit of a kind.
+fn bit_of(kind: Kind) -> u8 {
+    1 << kind as u8
+}
+
+/// Puts the sessions of those rows of a kind that carry a value in place of what is in `carrying`. `said` are bits of kinds.
+fn keep(said: &[u8], kind: Kind, sessions: &[u32], carrying: &mut Vec<u32>) {
+    /// Rows that are looked at together: most values are rare.
+    const TOGETHER: usize = 64;
+    carrying.clear();
+    carrying.resize(sessions.len(), 0);
+    let mut next = 0;
+    for (said, sessions) in said.chunks(TOGETHER).zip(sessions.chunks(TOGETHER)) {
+        if said.iter().fold(0, |all, kinds| all | kinds) & bit_of(kind) == 0 {
+            continue;
+        }
+        // Without a branch, which no processor could foretell.
+        for (kinds, session) in said.iter().zip(sessions) {
+            carrying[next] = *session;
+            next += usize::from(kinds & bit_of(kind) != 0);
+        }
+    }
+    carrying.truncate(next);
+}
+
+/// What rows of a segment say of a value: which kinds of rows carry it with their code, as bits of kinds.
+struct SaysOf<'s> {
     segment: &'s Segment,
     field: Field,
     wanted: Wanted<'s>,
-    is_absence: bool,
-    known: Known,
+    /// By code; or [`UNKNOWN`].
+    by_code: Vec<u8>,
+    /// The one code that says it, if entries need not be read to know that there is no other.
+    only: Option<u32>,
+    /// If the field is kept by session.
+    by_session: Option<BySession>,
+    codes: Vec<u32>,
+    /// What the rows say that were read last, by their own codes.
+    said: Vec<u8>,
 }
 
-enum Known {
-    /// The one code that is wanted, and that of the empty entry, if the segment has them.
-    One { wanted: Option<u32>, empty: Option<u32> },
-    /// By code, as far as entries have been read.
-    ByCode(Vec<Option<Says>>),
+/// Rows that have the code of their session. What that says is asked once a session, when all rows are read.
+struct BySession {
+    /// Sessions that have such rows of each kind.
+    seen: [Bits; KINDS.len()],
+    /// Of the rows that were read last, the sessions of those; [`NO_SESSION`] for others.
+    sessions: Vec<u32>,
 }
 
-impl<'s> CodesOf<'s> {
-    fn new(segment: &'s Segment, wanted: Wanted<'s>) -> Result<CodesOf<'s>, format::Error> {
+/// An entry that was not read yet.
+const UNKNOWN: u8 = 1 << 7;
+
+impl<'s> SaysOf<'s> {
+    fn new(segment: &'s Segment, wanted: Wanted<'s>) -> Result<SaysOf<'s>, format::Error> {
         let field = wanted.dimension.field();
-        let known = if wanted.dimension.is_verbatim() {
-            // What the entries would say of themselves, without reading them.
-            let code_if = |entry: &[u8], says| if wanted.read(entry) == says { segment.find_entry(field, entry) } else { Ok(None) };
-            Known::One { wanted: code_if(wanted.value.as_bytes(), Says::Yes)?, empty: code_if(b"", Says::Nothing)? }
-        } else {
-            Known::ByCode(vec![None; segment.entries(field) as usize + 1])
-        };
-        Ok(CodesOf { segment, field, wanted, is_absence: wanted.is_absence(), known })
+        let is_verbatim = wanted.dimension.is_verbatim();
+        let entries = segment.entries(field);
+        let by_code = vec![if is_verbatim { 0 } else { UNKNOWN }; entries as usize + 1];
+        let is_of_session = field.is_of_session() && entries > 0;
+        let by_session = is_of_session.then(|| BySession { seen: KINDS.map(|_| Bits::below(segment.sessions())), sessions: Vec::new() });
+        let mut says = SaysOf { segment, field, wanted, by_code, only: None, by_session, codes: Vec::new(), said: Vec::new() };
+        says.by_code[0] = kinds_of(wanted, Says::Nothing);
+        if is_verbatim {
+            // No other entry can say it, so none is read.
+            for entry in [wanted.value.as_bytes(), b""] {
+                if let Some(code) = segment.find_entry(field, entry)? {
+                    says.by_code[code as usize] = kinds_of(wanted, wanted.read(entry));
+                }
+            }
+            let mut saying = (0..).zip(&says.by_code).filter(|(_, kinds)| **kinds != 0).map(|(code, _)| code);
+            says.only = saying.next().filter(|_| saying.next().is_none());
+        }
+        Ok(says)
     }
 
     /// False if no row of this kind can carry the value: nothing has to be read.
     fn may_be_of(&self, kind: Kind) -> bool {
-        let is_known = match &self.known {
-            Known::One { wanted, .. } => wanted.is_some(),
-            Known::ByCode(known) => known.len() > 1,
-        };
-        is_known || (self.is_absence && kind == Kind::Pageview)
+        self.by_code.iter().any(|kinds| kinds & (bit_of(kind) | UNKNOWN) != 0)
     }
 
-    /// The code that rows of this kind need, if it is a single one.
-    fn only(&self, kind: Kind) -> Option<u32> {
-        match self.known {
-            Known::One { wanted, .. } if !(self.is_absence && kind == Kind::Pageview) => wanted,
-            _ => None,
+    /// Reads what each of `rows` says by its own code, and their session codes. False if none says the value: then sessions may be
+    /// missing.
+    fn read(&mut self, rows: Range<u32>, sessions: &mut Vec<u32>) -> Result<bool, Error> {
+        sessions.clear();
+        self.codes.clear();
+        self.said.clear();
+        let segment = self.segment;
+        if let Some(by_session) = &mut self.by_session {
+            segment.session_codes(rows.clone(), sessions)?;
+            segment.own_codes(self.field, rows, &mut self.codes)?;
+            let codes = &self.codes;
+            let of_session = |(code, session): (&u32, &u32)| if *code == 0 { *session } else { NO_SESSION };
+            by_session.sessions.clear();
+            by_session.sessions.extend(codes.iter().zip(&*sessions).map(of_session));
+            let has_none = |(code, session): (&u32, &u32)| (*code == 0) & (*session == NO_SESSION);
+            if codes.iter().zip(&*sessions).fold(false, |any, row| any | has_none(row)) {
+                return Err(nonsense(segment, "session").into());
+            }
+            if codes.iter().fold(0, |all, code| all | code) == 0 {
+                return Ok(false);
+            }
+            let own = codes.iter().map(|code| code.checked_sub(1));
+            work_out(segment, self.wanted, &mut self.by_code, own.clone().flatten())?;
+            self.said.extend(own.map(|code| code.map_or(0, |code| self.by_code[code as usize])));
+            return Ok(self.says_anything());
+        }
+        segment.codes_in(self.field, rows.clone(), &[], &mut self.codes)?;
+        match self.only {
+            Some(only) => {
+                let kinds = self.by_code[only as usize];
+                self.said.extend(self.codes.iter().map(|code| if *code == only { kinds } else { 0 }));
+            }
+            None => {
+                work_out(segment, self.wanted, &mut self.by_code, self.codes.iter().copied())?;
+                self.said.extend(self.codes.iter().map(|code| self.by_code[*code as usize]));
+            }
+        }
+        if !self.says_anything() {
+            return Ok(false);
+        }
+        segment.session_codes(rows, sessions)?;
+        Ok(true)
+    }
+
+    fn says_anything(&self) -> bool {
+        self.said.iter().fold(0, |all, kinds| all | kinds) != 0
+    }
+
+    /// Notes, of the rows at `places` among those that were read last, which are of this kind, the sessions of which they have the code.
+    fn note_sessions(&mut self, kind: Kind, places: Range<usize>) {
+        if let Some(by_session) = &mut self.by_session {
+            by_session.seen[kind as usize].insert_within(&by_session.sessions[places]);
         }
     }
 
-    /// Whether a row of this kind, whose field has this code, carries the value.
-    #[inline]
-    fn is_one(&mut self, code: u32, kind: Kind) -> Result<bool, format::Error> {
-        let says = match &self.known {
-            _ if code == 0 => Says::Nothing,
-            Known::One { wanted, .. } if *wanted == Some(code) => Says::Yes,
-            Known::One { empty, .. } if *empty == Some(code) => Says::Nothing,
-            Known::One { .. } => Says::No,
-            Known::ByCode(known) => match known.get(code as usize) {
-                Some(Some(says)) => *says,
-                _ => self.read(code)?,
-            },
-        };
-        Ok(match says {
-            Says::Yes => true,
-            Says::No => false,
-            Says::Nothing => self.is_absence && kind == Kind::Pageview,
-        })
-    }
-
-    #[cold]
-    fn read(&mut self, code: u32) -> Result<Says, format::Error> {
-        let mut entry = Vec::new();
-        self.segment.entry(self.field, code, &mut entry)?;
-        let says = self.wanted.read(&entry);
-        if let Known::ByCode(known) = &mut self.known
-            && let Some(place) = known.get_mut(code as usize)
-        {
-            *place = Some(says);
+    /// Adds the sessions that carry the value in rows that have the code of their session.
+    fn add_sessions(mut self, carrying: &mut Bits) -> Result<(), Error> {
+        let Some(by_session) = self.by_session else { return Ok(()) };
+        let mut codes = Vec::new();
+        for block in blocks(0..self.segment.sessions()) {
+            let seen = by_session.seen.each_ref().map(|seen| seen.words(block.clone()));
+            if seen.iter().all(|words| words.iter().all(|word| *word == 0)) {
+                continue;
+            }
+            codes.clear();
+            self.segment.codes_of_sessions(self.field, block.clone(), &mut codes)?;
+            work_out(self.segment, self.wanted, &mut self.by_code, codes.iter().copied())?;
+            for ((session, code), place) in block.zip(&codes).zip(0..) {
+                let is_seen = |kind: Kind| seen[kind as usize][place / 64] >> (place % 64) & 1 == 1;
+                let kinds = self.by_code[*code as usize];
+                if KINDS.into_iter().any(|kind| kinds & bit_of(kind) != 0 && is_seen(kind)) {
+                    carrying.insert(session);
+                }
+            }
         }
-        Ok(says)
+        Ok(())
+    }
+}
+
+/// Reads those entries of `codes` that are not known yet.
+fn work_out(
+    segment: &Segment,
+    wanted: Wanted<'_>,
+    by_code: &mut [u8],
+    codes: impl Iterator<Item = u32> + Clone,
+) -> Result<(), format::Error> {
+    if codes.clone().fold(0, |said, code| said | by_code[code as usize]) & UNKNOWN == 0 {
+        return Ok(());
+    }
+    let mut entry = Vec::new();
+    for code in codes {
+        if by_code[code as usize] == UNKNOWN {
+            segment.entry(wanted.dimension.field(), code, &mut entry)?;
+            by_code[code as usize] = kinds_of(wanted, wanted.read(&entry));
+        }
+    }
+    Ok(())
+}
+
+/// The kinds of rows that carry a value if their field says this.
+fn kinds_of(wanted: Wanted<'_>, says: Says) -> u8 {
+    match says {
+        Says::Yes => KINDS.into_iter().map(bit_of).sum(),
+        Says::Nothing if wanted.is_absence() => bit_of(Kind::Pageview),
+        Says::No | Says::Nothing => 0,
     }
 }

@@ -126,6 +126,16 @@ impl BySessionWriter {
     }
 }
 
+/// The column of rows, of a field with so many entries.
+pub(super) fn own_codes(field: Field, rows: u32, entries: u32) -> Column {
+    Column { section: Section::codes(field), first_block: 0, stride: 1, rows, max: entries.saturating_add(1) }
+}
+
+/// The list of the codes of sessions.
+pub(super) fn codes_of_sessions(field: Field, sessions: u32, entries: u32) -> Column {
+    Column { section: Section::codes_of_sessions(field), first_block: 0, stride: 1, rows: sessions, max: entries }
+}
+
 /// Appends the codes of `rows`, which have these `sessions`, to `out`. `rows_of` and `sessions_of` say how many rows, sessions and
 /// entries there are in all.
 ///
@@ -141,9 +151,8 @@ pub(super) fn read(
     out: &mut Vec<u32>,
 ) -> Result<(), Error> {
     let at = out.len();
-    let column = Column { section: Section::codes(field), first_block: 0, stride: 1, rows: all_rows, max: entries.saturating_add(1) };
-    codes::read(input, column, rows, out)?;
-    let list = Column { section: Section::codes_of_sessions(field), rows: all_sessions, max: entries, ..column };
+    codes::read(input, own_codes(field, all_rows, entries), rows, out)?;
+    let list = codes_of_sessions(field, all_sessions, entries);
     let of_sessions = fill(&mut out[at..], sessions, |block| {
         let first = block * BLOCK_ROWS as u32;
         let mut codes = Vec::with_capacity(BLOCK_ROWS);

@@ -357,6 +357,25 @@ impl Segment {
         codes::read(&self.input, column, rows, out)
     }
 
+    /// Of a field that is kept by session, what rows have of their own, appended to `out`: 0 for the code of their session, else their
+    /// code, one higher. Rows without a session have their own if the field has entries.
+    ///
+    /// # Panics
+    ///
+    /// If the field is not kept by session; so for [`Segment::codes_of_sessions`].
+    pub fn own_codes(&self, field: Field, rows: Range<u32>, out: &mut Vec<u32>) -> Result<(), Error> {
+        assert!(field.is_of_session(), "sessions have a code");
+        self.check(&rows);
+        codes::read(&self.input, by_session::own_codes(field, self.footer.rows, self.entries(field)), rows, out)
+    }
+
+    /// Of a field that is kept by session, the codes of sessions, appended to `out`.
+    pub fn codes_of_sessions(&self, field: Field, sessions: Range<u32>, out: &mut Vec<u32>) -> Result<(), Error> {
+        assert!(field.is_of_session(), "sessions have a code");
+        assert!(sessions.end <= self.footer.sessions, "sessions are those of the segment");
+        codes::read(&self.input, by_session::codes_of_sessions(field, self.footer.sessions, self.entries(field)), sessions, out)
+    }
+
     /// The number of entries of a field's dictionary.
     pub fn entries(&self, field: Field) -> u32 {
         self.footer.entries[field as usize]
