@@ -107,8 +107,8 @@ impl Snapshot {
             found.clear();
             by_value.read(block.clone(), &mut |text| groups.of_text(text), &mut found)?;
             if let Some(filter) = &mut filter {
-                let read = filter.read(block)?;
-                let rows = found.iter().zip(&*read.counts).zip(read.sessions);
+                let Some(read) = filter.read(block, |_| ())? else { continue };
+                let rows = found.iter().zip(read.counts).zip(read.sessions);
                 for ((group, _), session) in rows.filter(|((group, counts), _)| **counts && **group != NO_GROUP) {
                     groups.tally.add(*group, *session);
                 }

@@ -131,34 +131,39 @@ pub(crate) struct RunFilter<'q> {
 /// Rows of a run that were read, by their place among those asked for.
 pub(crate) struct Read<'f> {
     /// Whether the row counts.
-    pub(crate) counts: &'f mut [bool],
+    pub(crate) counts: &'f [bool],
     /// Its session code.
     pub(crate) sessions: &'f [u32],
 }
 
 impl RunFilter<'_> {
-    /// Reads rows of the run.
+    /// Reads rows of the run; none of them counts if `leave` takes all out, which is given all of them, or conditions do.
     ///
     /// # Errors
     ///
     /// As [`ByValue::read`], and [`Error::Segment`].
-    pub(crate) fn read(&mut self, rows: Range<u32>) -> Result<Read<'_>, Error> {
+    pub(crate) fn read(&mut self, rows: Range<u32>, leave: impl FnOnce(&mut [bool])) -> Result<Option<Read<'_>>, Error> {
         self.all_met.clear();
         self.all_met.resize(rows.len(), true);
+        leave(&mut self.all_met);
         for (by_value, expected) in self.properties.iter_mut().zip(self.expected) {
+            if !self.all_met.contains(&true) {
+                break;
+            }
             self.met.clear();
             by_value.read(rows.clone(), &mut |text| text == Some(expected.text), &mut self.met)?;
             for (all, met) in self.all_met.iter_mut().zip(&self.met) {
                 *all &= met;
             }
         }
+        if !self.all_met.contains(&true) {
+            return Ok(None);
+        }
         self.sessions.clear();
         self.segment.session_codes(rows.clone(), &mut self.sessions)?;
         if let Some(selected) = &mut self.selected {
-            for ((row, counts), session) in rows.zip(&mut self.all_met).zip(&self.sessions).filter(|((_, counts), _)| **counts) {
-                *counts = selected.has(row, *session)?;
-            }
+            selected.leave(rows, &self.sessions, &mut self.all_met)?;
         }
-        Ok(Read { counts: &mut self.all_met, sessions: &self.sessions })
+        Ok(Some(Read { counts: &self.all_met, sessions: &self.sessions }))
     }
 }

@@ -70,7 +70,8 @@ impl Snapshot {
         let mut count = 0;
         for block in blocks(rows) {
             self.go_on()?;
-            count += filter.read(block)?.counts.iter().filter(|counts| **counts).count() as u64;
+            let read = filter.read(block, |_| ())?;
+            count += read.map_or(0, |read| read.counts.iter().filter(|counts| **counts).count() as u64);
         }
         Ok(count)
     }
@@ -125,7 +126,7 @@ impl Snapshot {
             match &mut of_run {
                 None => shapes.extend(&codes),
                 Some(filter) => {
-                    let read = filter.read(rows)?;
+                    let Some(read) = filter.read(rows, |_| ())? else { continue };
                     shapes.extend(codes.iter().zip(read.counts).filter(|(_, counts)| **counts).map(|(code, _)| code));
                 }
             }

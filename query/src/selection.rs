@@ -148,6 +148,25 @@ pub(crate) struct Selected<'q> {
 }
 
 impl Selected<'_> {
+    /// Leaves those of `rows` that `count` and whose sessions, which are `sessions`, are selected.
+    ///
+    /// # Errors
+    ///
+    /// As [`Selected::has`].
+    pub(crate) fn leave(&mut self, rows: Range<u32>, sessions: &[u32], count: &mut [bool]) -> Result<(), Error> {
+        if self.ids.is_none() && !sessions.contains(&NO_SESSION) {
+            // Without a branch, which no processor could foretell.
+            for (counts, session) in count.iter_mut().zip(sessions) {
+                *counts &= self.of_file.sessions.contains(*session);
+            }
+            return Ok(());
+        }
+        for ((row, counts), session) in rows.zip(count).zip(sessions).filter(|((_, counts), _)| **counts) {
+            *counts = self.has(row, *session)?;
+        }
+        Ok(())
+    }
+
     /// Whether the session of row `row`, whose code in this file is `session`, is selected.
     ///
     /// # Errors

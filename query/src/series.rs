@@ -109,8 +109,7 @@ impl Snapshot {
         let mut bucket = 0;
         for block in blocks(*start..*end) {
             self.go_on()?;
-            let read = filter.read(block.clone())?;
-            rows.leave(block.clone(), read.counts);
+            let Some(read) = filter.read(block.clone(), |counts| rows.leave(block.clone(), counts))? else { continue };
             let mut from = block.start;
             while from < block.end {
                 while edges[bucket + 1] <= from {
