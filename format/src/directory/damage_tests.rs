@@ -53,7 +53,7 @@ pub(super) fn write_segment(fs: &dyn FileSystem, header: &SegmentHeader, provena
     Ok(finished)
 }
 
-fn segment_header(id: u64) -> SegmentHeader {
+pub(super) fn segment_header(id: u64) -> SegmentHeader {
     SegmentHeader { id: SegmentId::new(id), salt: [id as u8; 16], epoch: [4; 16], created: UnixMicros::EPOCH }
 }
 
