@@ -158,7 +158,7 @@ fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Re
         manifest.contents.identity = Some(new_identity(path)?);
     }
 
-    let (catalog, changes) = catalog.settle(disk, path)?;
+    let (catalog, changes) = catalog.settle(&fs, path)?;
     let mut damage = manifest.damage.clone();
     for lost in strays.manifest_copies().flat_map(|copy| damage_of_copy(disk, copy)) {
         // A start that was killed has kept a copy of what is still damaged now.

@@ -28,19 +28,13 @@ use crate::error::Error;
 use crate::fs::FileSystem;
 use crate::log::LogHeader;
 use crate::log::recovery::ClosedEnd;
-use crate::paired::{FileKind, PairedFile};
+use crate::paired::{FileKind, PairedFile, TIDY_BYTES, TIDY_FACTOR};
 use crate::units::{LogId, SegmentId};
 
 use change::ManifestChange;
 use contents::Contents;
 pub use replacement::{Lost, Replacement};
 pub use segment::LiveSegment;
-
-/// A manifest below this length is not worth writing anew.
-const TIDY_BYTES: u64 = 256 * 1024;
-
-/// How many times longer than the shortest form it has to be.
-const TIDY_FACTOR: u64 = 4;
 
 /// A log that the manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]

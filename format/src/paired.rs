@@ -15,10 +15,11 @@
 //! broken below a proof is corruption, and is named. Every start writes the file anew under a temporary name ([`PairedFile::replace`]),
 //! because the page cache may show what a failed sync never brought to the disk.
 //!
-//! Parts, in reading order: `layout` (bytes), [`Loaded`] (reading them back), [`PairedFile`] (appending).
+//! Parts, in reading order: `layout` (bytes), [`Loaded`] (reading them back), `pack` (many changes in one), [`PairedFile`] (appending).
 
 mod layout;
 mod load;
+mod pack;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::units::ByteOffset;
 
 use layout::{HEADER_LEN_BYTES, Header, Proof, pair_end};
 pub use load::{Change, Loaded, Lost};
+pub(crate) use pack::{MARK, pack};
 
 /// The longest payload of a change, in bytes.
 pub const MAX_CHANGE_BYTES: usize = 4 * 1024 * 1024;
@@ -41,6 +43,12 @@ pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What the file grows by, in bytes: about a hundred changes.
 pub const STEP_BYTES: u64 = 64 * 1024;
+
+/// A file below this length is not worth writing anew before the next start.
+pub(crate) const TIDY_BYTES: u64 = 256 * 1024;
+
+/// How many times longer it has to be than it could be.
+pub(crate) const TIDY_FACTOR: u64 = 4;
 
 /// What a paired file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

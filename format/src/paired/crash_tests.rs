@@ -13,7 +13,8 @@ fn dir() -> &'static Path {
 
 /// Long enough that nine of them make the file grow twice.
 fn payload(number: usize) -> Vec<u8> {
-    (0..16_000).map(|at| (at * 7 + number) as u8).collect()
+    // From 1 on, or the second one would begin like a pack.
+    (1..=16_000).map(|at| (at * 7 + number) as u8).collect()
 }
 
 /// Makes the file as a first start does.

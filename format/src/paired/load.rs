@@ -14,11 +14,12 @@ use std::{fmt, io};
 
 use crate::checksum::FileChecksum;
 use crate::error::{Corruption, Damage, Error};
+use crate::frame;
 use crate::fs::{File, FileSystem, read_exact_at, write_all_at};
 use crate::units::{ByteOffset, Sequence};
 
 use super::layout::{self, ChangeFrame, HEADER_LEN_BYTES, Header, PROOF_ALIGNMENT, PROOF_LEN_BYTES, Proof};
-use super::{FileKind, MAX_FILE_BYTES, PairedFile, check_len, full_or};
+use super::{FileKind, MAX_FILE_BYTES, PairedFile, check_len, full_or, pack};
 
 /// One change of a file.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct Lost {
 
 /// What a paired file holds.
 pub struct Loaded {
-    /// The changes, in the order they were appended.
+    /// The changes, in the order they were appended. Those of the catalog that stand in one frame have its offset.
     pub changes: Vec<Change>,
     /// What is lost of those that were proven; empty if nothing is.
     pub lost: Vec<Lost>,
@@ -105,10 +106,13 @@ impl Loaded {
         check_len(&path, len, MAX_FILE_BYTES)?;
         let mut image = vec![0; usize::try_from(len).expect("below the limit of a file")];
         read_exact_at(&*file, &mut image, 0).map_err(Error::io("read", &path))?;
-        let (checksum, found) = match parse(&image, kind) {
+        let (checksum, mut found) = match parse(&image, kind) {
             Ok(found) => found,
             Err(source) => return Err(Error::Corrupt { path, offset: ByteOffset::new(0), source }),
         };
+        if kind == FileKind::Catalog {
+            found.unpack();
+        }
         Ok(Some(Loaded {
             changes: found.changes,
             lost: found.lost,
@@ -229,6 +233,21 @@ pub(super) struct Found {
     pub(super) torn_bytes: u64,
     pub(super) is_last_unproven: bool,
     end: u64,
+}
+
+impl Found {
+    /// Puts what packs hold in their place. One that cannot be unpacked is lost.
+    fn unpack(&mut self) {
+        let mut changes = Vec::with_capacity(self.changes.len());
+        for Change { offset, payload } in std::mem::take(&mut self.changes) {
+            let end = ByteOffset::new(offset.value() + (frame::HEADER_LEN_BYTES + payload.len()) as u64);
+            match pack::unpacked(payload) {
+                Some(payloads) => changes.extend(payloads.into_iter().map(|payload| Change { offset, payload })),
+                None => self.lost.push(Lost { from: offset, end, source: Corruption::Payload { what: "catalog" } }),
+            }
+        }
+        self.changes = changes;
+    }
 }
 
 /// One pass over the bytes of a file.

@@ -9,7 +9,7 @@ use zstd::zstd_safe::{CParameter, Strategy};
 const LEVEL: i32 = 3;
 
 /// Compresses block after block.
-pub(super) struct Packer {
+pub(crate) struct Packer {
     any: Compressor<'static>,
     letters: Compressor<'static>,
 }
@@ -21,7 +21,7 @@ impl std::fmt::Debug for Packer {
 }
 
 impl Packer {
-    pub(super) fn new() -> Packer {
+    pub(crate) fn new() -> Packer {
         let mut letters = compressor();
         // Hardly looks for repetitions, and for none that are short.
         for parameter in [CParameter::Strategy(Strategy::ZSTD_fast), CParameter::MinMatch(7), CParameter::HashLog(6)] {
@@ -31,7 +31,7 @@ impl Packer {
     }
 
     /// Appends `bytes`, compressed.
-    pub(super) fn pack(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn pack(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         pack(&mut self.any, bytes, out);
     }
 
@@ -74,7 +74,7 @@ pub(super) fn unpacked<T>(packed: &[u8], max_bytes: usize, read: impl FnOnce(&[u
 }
 
 /// Replaces `out` by what [`Packer::pack`] made `packed` of; nothing if that is more than `max_bytes`, or not made there.
-pub(super) fn unpack(packed: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn unpack(packed: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Option<()> {
     unpacked(packed, max_bytes, |bytes| {
         out.clear();
         out.extend_from_slice(bytes);

@@ -25,7 +25,7 @@ mod block_writer;
 mod blocks;
 mod by_session;
 mod codes;
-mod compress;
+pub(crate) mod compress;
 mod deltas;
 mod dictionary;
 mod elias_fano;
