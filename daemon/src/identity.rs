@@ -168,6 +168,10 @@ impl Journal for format::catalog::CatalogFile {
     fn append(&mut self, payload: &[u8]) -> Result<(), format::Error> {
         format::catalog::CatalogFile::append(self, payload)
     }
+
+    fn tidy(&mut self) -> Result<(), format::Error> {
+        format::catalog::CatalogFile::tidy(self).map(|_| ())
+    }
 }
 
 #[cfg(test)]

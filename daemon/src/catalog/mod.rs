@@ -47,6 +47,13 @@ pub(crate) trait Journal: Send {
     ///
     /// [`format::Error::Full`] and [`format::Error::TooLarge`] if the change is not in it; any other error is final.
     fn append(&mut self, payload: &[u8]) -> Result<(), format::Error>;
+
+    /// Writes what is there anew if it has become long. No change is lost, whatever comes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`format::Error::Full`] if it stays as it is; any other error is final.
+    fn tidy(&mut self) -> Result<(), format::Error>;
 }
 
 /// Who makes a change, and when.
@@ -329,16 +336,26 @@ impl Catalog {
             Ok(()) => {}
             Err(format::Error::Full { .. } | format::Error::TooLarge { .. }) => return Err(Refusal::DiskFull),
             Err(error) => {
-                writer.failed = true;
-                tracing::error!(error = &error as &dyn std::error::Error, "the catalog cannot be written");
-                self.health.fail("the catalog cannot be written".to_owned());
+                self.fail(writer, &error);
                 return Err(Refusal::Failed);
             }
         }
         let mut contents = Contents::clone(&self.contents());
         contents.apply(entry.change);
         *self.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
+        // This change is made whatever comes of it.
+        match writer.journal.tidy() {
+            Ok(()) | Err(format::Error::Full { .. }) => {}
+            Err(error) => self.fail(writer, &error),
+        }
         Ok(())
+    }
+
+    /// Takes no more changes.
+    fn fail(&self, writer: &mut Writer, error: &format::Error) {
+        writer.failed = true;
+        tracing::error!(error = error as &dyn std::error::Error, "the catalog cannot be written");
+        self.health.fail("the catalog cannot be written".to_owned());
     }
 }
 

@@ -15,6 +15,8 @@ use crate::instant;
 const FINE: u8 = 0;
 const FULL: u8 = 1;
 const BROKEN: u8 = 2;
+/// Changes are appended, and the file cannot be written anew.
+const UNTIDY: u8 = 3;
 
 /// A list of changes in memory, whose disk can be full or broken.
 #[derive(Clone, Default)]
@@ -33,6 +35,15 @@ impl Journal for List {
                 self.changes.lock().unwrap().push(payload.to_vec());
                 Ok(())
             }
+        }
+    }
+
+    fn tidy(&mut self) -> Result<(), format::Error> {
+        match self.disk.load(Ordering::Relaxed) {
+            UNTIDY => {
+                Err(format::Error::Io { operation: "rename", path: PathBuf::from("catalog.log"), source: io::Error::other("broken") })
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -225,6 +236,20 @@ fn a_change_that_was_not_synced_is_not_seen_and_none_follows() {
     list.disk.store(FINE, Ordering::Relaxed);
     assert!(matches!(site(&catalog, "shop.example"), Err(Refusal::Failed)));
     assert!(list.changes.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_change_after_which_the_file_cannot_be_written_anew_is_made_and_none_follows() {
+    let list = List::default();
+    let health = Arc::new(Health::default());
+    let catalog = Catalog::open([], Box::new(list.clone()), Arc::clone(&health)).unwrap();
+    health.serve();
+    list.disk.store(UNTIDY, Ordering::Relaxed);
+    site(&catalog, "shop.example").unwrap();
+    assert!(catalog.site_by_host("shop.example").is_some());
+    assert!(!health.ready() && health.failure().is_some());
+    assert!(matches!(site(&catalog, "other.example"), Err(Refusal::Failed)));
+    assert_eq!(list.changes.lock().unwrap().len(), 1);
 }
 
 #[test]
