@@ -358,5 +358,13 @@ mod tests {
         assert_eq!(live(&contents), (vec![4], vec![5, 6], 5, 7));
         contents.revive(log(1).header);
         assert_eq!(live(&contents), (vec![1, 4], vec![5], 5, 7));
+        // Nothing but the segment in their place tells that these are not live any more.
+        let mut contents = Contents::default();
+        contents.replace(Replacement { added: vec![segment(5, None, &[3, 4])], ..Replacement::default() });
+        assert!(!contents.adopt_segment(segment(3, None, &[])));
+        // Nothing but the change that replaced it: its segment has been merged.
+        contents.replace(Replacement { logs: vec![LogId::new(2)], ..Replacement::default() });
+        assert!(!contents.adopt(log(2)));
+        assert_eq!(live(&contents), (vec![], vec![5], 3, 6));
     }
 }
