@@ -42,13 +42,14 @@ fn hash(number: u64) -> u64 {
     (mixed ^ mixed >> 29).wrapping_mul(0x94d0_49bb_1331_11eb) >> 20
 }
 
-/// Rows whose sessions mostly lie near each other in time; some come back much later, and some rows have none.
+/// Rows whose sessions mostly lie near each other in time; some come back much later, and some early rows have none: other blocks have
+/// no such row.
 fn row(number: u64) -> Row {
     let random = |of: u64| hash(number * 16 + of);
     let time = random(0) % (HOURS * HOUR as u64);
     let near = time * SESSIONS / (HOURS * HOUR as u64);
     let session = match random(1) % 40 {
-        0 => None,
+        0 if time < HOURS * HOUR as u64 / 4 => None,
         1 => Some(random(2) % SESSIONS),
         _ => Some((near + random(2) % 30) % SESSIONS),
     };
