@@ -7,7 +7,7 @@
 //! * A catalog that is damaged, or gone from a directory in use, refuses the start. A manifest that is, does not: it is made anew from what is
 //!   still readable of it, from every segment whose own footer is valid, and from every log whose own header is; the damaged file is
 //!   copied to `lost+found/` before, and by that copy what was lost is named at every later start. Of a log and a segment that was sealed
-//!   from it, the segment is live; of segments that were made of the same, all are or none.
+//!   from it, the segment is live; of segments that were made of the same, all are or none. What is taken up is durable before it is named.
 //! * Catalog and manifest are written anew before the first file is moved or removed.
 //! * A file in `logs/` is removed only if it is a temporary one, or a log that an undamaged manifest never named and to which nothing was
 //!   ever appended, or one that an undamaged manifest says is replaced, nothing of it was lost, and the segment that has its rows can be
@@ -146,7 +146,7 @@ fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Re
     let mut notes = [catalog.notes(), manifest.notes()].concat();
     let is_damaged = !manifest.damage.is_empty();
     if is_damaged {
-        notes.extend(adopt(&mut manifest.contents, &strays)?);
+        notes.extend(adopt(&mut manifest.contents, &mut strays)?);
         notes.extend(strays.keep_copy(&path.join(FileKind::Manifest.file_name()))?);
         // Nothing may go, and nothing may at the next start if this one is killed.
         manifest.contents.forget_removed(&[], &[]);
@@ -189,7 +189,7 @@ fn open(fs: Arc<dyn FileSystem>, path: &Path, lock: Option<DirectoryLock>) -> Re
 ///
 /// Of segments that were made of the same, all or none: where one was never finished, the others do not have all rows of their sources.
 /// Sources are removed only after the change that names all of them, so where a source is gone they were live.
-fn adopt(contents: &mut Contents, strays: &Strays<'_>) -> Result<Vec<String>, Error> {
+fn adopt(contents: &mut Contents, strays: &mut Strays<'_>) -> Result<Vec<String>, Error> {
     let mut notes = Vec::new();
     let readable = strays.readable_segments()?;
     let ids: BTreeSet<SegmentId> = readable.iter().map(LiveSegment::id).collect();
@@ -208,7 +208,11 @@ fn adopt(contents: &mut Contents, strays: &Strays<'_>) -> Result<Vec<String>, Er
     }
     for header in strays.readable_logs()? {
         let id = header.id;
-        if contents.adopt(LiveLog { header, closed: None }) {
+        if contents.adopt(LiveLog { header: header.clone(), closed: None }) {
+            // One that is known to be closed was named.
+            if contents.logs.get(&id).is_some_and(|log| log.closed.is_none()) {
+                strays.settle_log(&header)?;
+            }
             notes.push(format!("log {id} was taken up from its own header"));
         }
     }
@@ -339,3 +343,5 @@ impl ManifestRead {
 mod crash_tests;
 #[cfg(all(test, not(loom)))]
 mod damage_tests;
+#[cfg(all(test, not(loom)))]
+mod settle_tests;

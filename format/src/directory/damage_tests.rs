@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::fs::double::{Dice, Fault, FaultKind, MemFs, Op};
+use crate::fs::double::{Dice, MemFs};
 use crate::log::recovery::ClosedEnd;
 use crate::log::{LogHeader, LogOptions, LogWriter};
 use crate::manifest::{Closed, Lost, Replacement};
 use crate::record::Kind;
-use crate::sealed::{Codes, Field, Finished, Level, Provenance, Row, Segment, SegmentHeader, SegmentWriter};
+use crate::sealed::{Codes, Field, Finished, Level, Provenance, Row, SegmentHeader, SegmentWriter};
 use crate::units::{LogId, SegmentId, SiteId, UnixMicros};
 
 pub(super) const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1024, step_bytes: 512 };
@@ -97,14 +97,14 @@ pub(super) fn seal(opened: &mut Opened, log: LogId) -> Result<(), Error> {
 }
 
 /// What is live.
-type Live = (Vec<LiveLog>, Vec<LiveSegment>);
+pub(super) type Live = (Vec<LiveLog>, Vec<LiveSegment>);
 
 fn live(opened: &Opened) -> Live {
     (opened.manifest.logs().cloned().collect(), opened.manifest.segments().cloned().collect())
 }
 
 /// A directory with ten logs, nine of them closed, of which the first two are sealed: twenty-two changes in the manifest.
-fn sample() -> (MemFs, Live) {
+pub(super) fn sample() -> (MemFs, Live) {
     let fs = MemFs::new(1);
     let mut opened = open_on(&fs).unwrap();
     for number in 1..=10 {
@@ -121,7 +121,7 @@ fn sample() -> (MemFs, Live) {
     (fs.kill(), live)
 }
 
-fn manifest_path() -> PathBuf {
+pub(super) fn manifest_path() -> PathBuf {
     data().join("manifest.log")
 }
 
@@ -527,7 +527,7 @@ fn fates(manifest_is_damaged: bool, cases: &[(&str, Vec<u8>, Fate)]) {
     assert!(next > 2 && !(next..next + 64).any(is_named), "no identity is given out twice: {next}");
 }
 
-fn path_of(name: &str) -> PathBuf {
+pub(super) fn path_of(name: &str) -> PathBuf {
     data().join(if name.contains(".seg") { "segments" } else { "logs" }).join(name)
 }
 
@@ -679,24 +679,4 @@ fn beside_a_damaged_manifest_nothing_is_removed() {
             ("taken.txt", vec![3], Fate::Kept("taken.txt.1")),
         ],
     );
-}
-
-/// The page cache shows a trailer that a failed sync never brought to the disk, and no later sync does.
-#[test]
-fn a_segment_that_is_taken_up_is_durable_whatever_became_of_its_commit() {
-    let (fs, (logs, _)) = sample();
-    let log = logs.iter().find(|log| log.closed.is_some()).unwrap().header.id;
-    let finished = write_segment(&fs, &segment_header(9), &provenance(Some(log), log.value() * 100)).unwrap();
-    fs.fail(Fault { op: Some(Op::SyncData), nth: 0, forever: false, kind: FaultKind::Io });
-    finished.commit().unwrap_err();
-    fs.heal();
-    let fs = fs.kill();
-    let mut manifest = fs.live(&manifest_path()).unwrap();
-    manifest[70] ^= 1;
-    fs.install(&manifest_path(), &manifest);
-    let is_live = |opened: &Opened| opened.manifest.segments().any(|segment| segment.id() == SegmentId::new(9));
-    assert!(is_live(&open_on(&fs).unwrap()));
-    let fs = fs.crash(&mut |_| 0);
-    assert!(is_live(&open_on(&fs).unwrap()));
-    Segment::open(&fs, &path_of(&SegmentId::new(9).file_name())).unwrap();
 }

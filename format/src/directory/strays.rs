@@ -1,5 +1,7 @@
 //! The files in `logs/`, `segments/` and `lost+found/`: which are ours, which may go, and where the others are kept.
 
+mod settle;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use crate::log::{HEADER_LEN_BYTES, LogHeader};
 use crate::manifest::LiveSegment;
 use crate::manifest::contents::Contents;
 use crate::paired::FileKind;
-use crate::sealed::{Segment, TRAILER_LEN_BYTES};
+use crate::sealed::Segment;
 use crate::units::{LogId, SegmentId};
 
 use super::{LOGS, LOST_AND_FOUND, SEGMENTS};
@@ -137,19 +139,6 @@ impl<'a> Strays<'a> {
         }
         segments.sort_by_key(LiveSegment::id);
         Ok(segments)
-    }
-
-    /// Writes the end of a segment that is whole once more, and syncs it: a commit whose sync failed leaves a trailer that is read, and
-    /// may never be on the disk.
-    pub(super) fn settle_segment(&self, id: SegmentId) -> Result<(), Error> {
-        let path = self.segments.path.join(id.file_name());
-        let file = self.fs.open(&path).map_err(Error::io("open", &path))?;
-        let len = file.len().map_err(Error::io("read", &path))?;
-        let mut trailer = [0; TRAILER_LEN_BYTES];
-        let at = len - trailer.len() as u64;
-        read_exact_at(&*file, &mut trailer, at).map_err(Error::io("read", &path))?;
-        write_all_at(&*file, &trailer, at).map_err(Error::io("write", &path))?;
-        file.sync_data().map_err(Error::io("sync", &path))
     }
 
     /// What the file of a segment says of itself.
