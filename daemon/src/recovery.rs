@@ -159,7 +159,7 @@ fn open_segments(directory: &DataDirectory, manifest: &Manifest, names: &mut Nam
             }
             // Its directory has named it already.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            Err(error @ Error::Corrupt { .. }) => {
+            Err(error) if matches!(error, Error::Corrupt { .. }) || error.is_no_file() => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a segment is lost");
                 damage.push(live.damage());
             }

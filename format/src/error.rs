@@ -104,6 +104,11 @@ impl Error {
         move |source| Error::Io { operation, path, source }
     }
 
+    /// Whether something that is no file, a directory or a pipe, has the name of one.
+    pub fn is_no_file(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory)
+    }
+
     /// Whether a sync of a file or folder failed. What was written to it since the last one may be gone though it can be read, and no second
     /// sync would tell.
     pub fn is_failed_sync(&self) -> bool {

@@ -190,6 +190,16 @@ pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Res
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFs;
 
+/// Opens what is a file. What is none, a directory above all, has an error of the kind `IsADirectory`.
+fn open_file(options: &OpenOptions, path: &Path) -> io::Result<Arc<dyn File>> {
+    // Before it is opened: that may wait for the other end of a pipe.
+    if std::fs::metadata(path)?.is_file() {
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    } else {
+        Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory or a pipe, and no file"))
+    }
+}
+
 impl FileSystem for RealFs {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
@@ -207,7 +217,12 @@ impl FileSystem for RealFs {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(dir)? {
-            if let Ok(name) = entry?.file_name().into_string() {
+            let entry = entry?;
+            // A link to a disk that is not mounted is a file that is missing.
+            if entry.file_type()?.is_symlink() && !entry.path().exists() {
+                continue;
+            }
+            if let Ok(name) = entry.file_name().into_string() {
                 names.push(name);
             }
         }
@@ -221,8 +236,7 @@ impl FileSystem for RealFs {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        open_file(OpenOptions::new().read(true).write(true), path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -357,6 +371,23 @@ mod tests {
         assert_eq!(RealFs.create(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(RealFs.open(&dir.join("c")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(RealFs.create_dir(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened_and_a_link_to_nothing_is_not_there() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        std::fs::create_dir(path("folder")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        for name in ["folder", "pipe"] {
+            assert_eq!(RealFs.open(&path(name)).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+            assert_eq!(ReadOnlyFs.open(&path(name)).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        }
+        RealFs.create(&path("file")).unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        std::os::unix::fs::symlink(path("gone"), path("dangling")).unwrap();
+        assert_eq!(RealFs.list(root.path()).unwrap(), ["file", "folder", "link", "pipe"]);
+        assert_eq!(RealFs.open(&path("dangling")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

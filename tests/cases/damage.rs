@@ -282,3 +282,40 @@ fn a_damaged_manifest_is_named_at_every_start_until_its_copy_is_taken_away() {
     std::fs::remove_dir_all(options.path().join("lost+found")).unwrap();
     assert_undamaged(&options.start(), &site);
 }
+
+/// A segment whose disk is not mounted is missing, and there again when it is; what is no file stands in nobody's way.
+#[test]
+fn a_link_to_nothing_is_a_missing_segment_and_a_folder_is_none() {
+    let daemon = Daemon::start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    for batch in 0..2 {
+        store_batch(&daemon, batch);
+        daemon.seal();
+    }
+    let options = daemon.terminate().1;
+    let segment = files(options.path(), "segments").remove(0);
+    let elsewhere = options.scratch().join("elsewhere.seg");
+    std::fs::rename(&segment, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(options.scratch().join("unmounted.seg"), &segment).unwrap();
+    std::fs::create_dir(segment.with_file_name("00000000000000aa.seg")).unwrap();
+    let mut options = options;
+    for start in ["first", "second"] {
+        let daemon = options.start();
+        let listed = told(&daemon, &site, start);
+        assert_eq!(Path::new(parse(&listed).0).file_name(), segment.file_name(), "at the {start} start");
+        assert_eq!(daemon.count(&site, NAME), EVENTS_PER_BATCH as u64);
+        options = daemon.terminate().1;
+    }
+    assert!(options.path().join("lost+found/00000000000000aa.seg").is_dir());
+    std::fs::remove_file(&segment).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &segment).unwrap();
+    let daemon = options.start();
+    assert_undamaged(&daemon, &site);
+    assert_eq!(daemon.count(&site, NAME), 2 * EVENTS_PER_BATCH as u64);
+    let options = daemon.terminate().1;
+    std::fs::remove_file(&segment).unwrap();
+    std::fs::create_dir(&segment).unwrap();
+    let daemon = options.start();
+    told(&daemon, &site, "with a folder in its place");
+    assert_eq!(daemon.count(&site, NAME), EVENTS_PER_BATCH as u64);
+}

@@ -120,7 +120,10 @@ impl<'a> Strays<'a> {
     /// What the file of a log says itself, if it does.
     fn log_header(&self, id: LogId) -> Result<Option<LogHeader>, Error> {
         let path = self.logs.path.join(id.file_name());
-        let file = self.fs.open(&path).map_err(Error::io("open", &path))?;
+        let file = match self.fs.open(&path).map_err(Error::io("open", &path)) {
+            Err(error) if error.is_no_file() => return Ok(None),
+            file => file?,
+        };
         let mut bytes = [0; HEADER_LEN_BYTES];
         match read_exact_at(&*file, &mut bytes, 0) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -146,6 +149,7 @@ impl<'a> Strays<'a> {
         let path = self.segments.path.join(id.file_name());
         let segment = match Segment::open(self.fs, &path) {
             Err(Error::Corrupt { source, .. }) => return Ok(if is_unfinished(&source) { Told::Unfinished } else { Told::Unreadable }),
+            Err(error) if error.is_no_file() => return Ok(Told::Unreadable),
             result => result?,
         };
         if segment.header().id != id {
@@ -307,7 +311,10 @@ impl<'a> Strays<'a> {
     /// Whether nothing but zeros stands behind the header.
     fn holds_no_batch(&self, name: &str) -> Result<bool, Error> {
         let path = self.logs.path.join(name);
-        let file = self.fs.open(&path).map_err(Error::io("open", &path))?;
+        let file = match self.fs.open(&path).map_err(Error::io("open", &path)) {
+            Err(error) if error.is_no_file() => return Ok(false),
+            file => file?,
+        };
         let len = file.len().map_err(Error::io("read", &path))?;
         let mut at = HEADER_LEN_BYTES as u64;
         let mut piece = vec![0; PIECE_BYTES];
@@ -362,7 +369,7 @@ impl<'a> Strays<'a> {
 }
 
 /// Whether this may be said of a segment that was never synced, which may lack its head as well as its end.
-fn is_unfinished(source: &Corruption) -> bool {
+pub(crate) fn is_unfinished(source: &Corruption) -> bool {
     matches!(source, Corruption::Trailer | Corruption::CutShort { .. } | Corruption::Header | Corruption::Magic { .. })
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{File, FileSystem, RealFile, RealFs};
+use super::{File, FileSystem, RealFs, open_file};
 
 /// Opens files for reading and refuses everything else, so that a directory can be read that may not be written: another user's, or a
 /// copy on a medium that is mounted read-only.
@@ -30,12 +30,7 @@ impl FileSystem for ReadOnlyFs {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = OpenOptions::new().read(true).open(path)?;
-        // A folder can be opened for reading, and not be read.
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        Ok(Arc::new(RealFile(file)))
+        open_file(OpenOptions::new().read(true), path)
     }
 
     fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
