@@ -19,7 +19,7 @@
 //! * It may be killed anywhere and run again.
 
 mod place;
-mod strays;
+pub(crate) mod strays;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -342,6 +342,6 @@ impl ManifestRead {
 #[cfg(all(test, not(loom)))]
 mod crash_tests;
 #[cfg(all(test, not(loom)))]
-mod damage_tests;
+pub(crate) mod damage_tests;
 #[cfg(all(test, not(loom)))]
 mod settle_tests;

@@ -81,7 +81,7 @@ fn add_segment_of(opened: &mut Opened, log: LogId, lost: Vec<Lost>) -> Result<()
 }
 
 /// Writes a complete segment that says it was made of `sources`.
-fn add_merged(fs: &MemFs, id: u64, sources: &[SegmentId]) -> LiveSegment {
+pub(crate) fn add_merged(fs: &MemFs, id: u64, sources: &[SegmentId]) -> LiveSegment {
     let provenance = Provenance { segments: sources.to_vec(), ..provenance(None, id * 1000) };
     write_segment(fs, &segment_header(id), &provenance).unwrap().commit().unwrap();
     let len_bytes = fs.live(&data().join(SEGMENTS).join(SegmentId::new(id).file_name())).unwrap().len() as u64;

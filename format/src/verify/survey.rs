@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::directory::strays::is_unfinished;
 use crate::directory::{LOGS, LOST_AND_FOUND, SEGMENTS};
 use crate::error::Error;
 use crate::findings::{Findings, Place};
@@ -290,7 +291,9 @@ impl<'f> Survey<'f> {
                     && log.is_none_or(|log| contents.logs.contains_key(&log))
                     && segments.iter().all(|segment| contents.segments.contains_key(segment))
             }
-            Err(_) => id >= contents.next_segment(),
+            // As a start says it.
+            Err(Error::Corrupt { source, .. }) => is_unfinished(&source),
+            Err(_) => false,
         }
     }
 

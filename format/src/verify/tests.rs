@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{FileReport, Role, Survey};
+use crate::directory::damage_tests::add_merged;
 use crate::directory::{DataDirectory, Opened};
 use crate::error::Error;
 use crate::fs::FileSystem;
 use crate::fs::double::MemFs;
 use crate::log::{LogHeader, LogOptions, LogWriter};
+use crate::manifest::Replacement;
 use crate::record::{Kind, Record, Source};
-use crate::units::{LogId, Sequence, SiteId, UnixMicros};
+use crate::units::{LogId, SegmentId, Sequence, SiteId, UnixMicros};
 
 const DIR: &str = "/data";
 const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 20, step_bytes: 4096 };
@@ -149,9 +151,15 @@ fn files_that_nothing_names_are_told() {
 #[test]
 fn a_segment_that_was_not_finished_is_nothing_wrong_and_one_from_elsewhere_is() {
     let (fs, _) = directory();
-    let path = Path::new(DIR).join("segments/0000000000000012.seg");
-    fs.install(&path, b"hkeepseg");
+    let mut opened = DataDirectory::open_on(Arc::new(fs.clone()), Path::new(DIR)).unwrap();
+    opened.manifest.replace(&Replacement { added: vec![add_merged(&fs, 15, &[])], ..Replacement::default() }).unwrap();
+    drop(opened);
+    let path = |id: u64| Path::new(DIR).join("segments").join(SegmentId::new(id).file_name());
+    // Others that were begun before may be finished first.
+    fs.install(&path(14), b"hkeepseg");
+    fs.install(&path(18), b"hkeepseg");
     assert_eq!(wrong(&fs), []);
+    let path = path(18);
     fs.install(&path, include_bytes!("../../testdata/tiny.seg"));
     is_wrong(&fs, "segments/0000000000000012.seg", "file");
     assert!(reports(&fs).iter().any(|report| report.count == Some(3) && report.role == Role::Segment), "it is read all the same");
