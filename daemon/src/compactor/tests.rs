@@ -310,6 +310,29 @@ async fn segments_are_dropped_when_all_has_expired_and_written_anew_when_a_quart
     expiring.life.end();
 }
 
+/// What was verified when it was written is verified again before it is written anew.
+#[tokio::test]
+async fn what_was_changed_since_it_was_read_is_not_merged() {
+    let expiring = Expiring::begin(crate::instant::now()).await;
+    let life = &expiring.life;
+    let path = Path::new("/data/segments").join(&life.files("segments")[0]);
+    let file = life.fs.open(&path).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    format::fs::read_exact_at(&*file, &mut bytes, 0).unwrap();
+    let value = bytes.windows(3).position(|bytes| bytes == b"pro").unwrap();
+    file.write_at(b"prn", value as u64).unwrap();
+    // A quarter of its rows.
+    expiring.cutoff.store(ten_minutes_apart(1).micros(), Ordering::Relaxed);
+    let begun = Instant::now();
+    while life.store.damage().is_empty() {
+        life.store.arrivals().ring();
+        assert!(begun.elapsed() < Duration::from_secs(20) && life.segment_rows() == [4, 4, 4]);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(life.fs.open(&path).is_ok(), "it is kept");
+    expiring.life.end();
+}
+
 #[tokio::test]
 async fn under_a_clock_that_is_days_ahead_nothing_expires_and_removed_sites_go() {
     let expiring = Expiring::begin(crate::instant::later(crate::instant::now(), -49 * 3_600_000_000)).await;

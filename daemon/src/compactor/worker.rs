@@ -9,7 +9,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use format::sealed::SegmentHeader;
-use format::{Error, Level, Segment, SegmentId, UnixMicros};
+use format::{ByteOffset, Corruption, Error, Level, Segment, SegmentId, UnixMicros};
 use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, Target, left_out};
 
 use super::clock::Clock;
@@ -348,9 +348,13 @@ impl Worker {
         }
         let target = |(header, level)| Target { fs, dir, header, id_secret: *secret, columns: ColumnRule::default(), level };
         let targets: Vec<Target<'_>> = headers.iter().zip(plan.levels.iter().copied()).map(target).collect();
+        let inputs = match self.opened_anew(&plan.inputs) {
+            Ok(inputs) => inputs,
+            Err(error) => return Ok(Some(Err(error))),
+        };
         let stopped = &*self.is_stopped;
         let is_stopped = || stopped.load(Ordering::Relaxed);
-        let work = || query::merge(&targets, &plan.division, &plan.inputs, &|site| plan.rules.keep(site), &is_stopped);
+        let work = || query::merge(&targets, &plan.division, &inputs, &|site| plan.rules.keep(site), &is_stopped);
         // On a thread of its own, so that a panic is the end of one merge.
         let joined = thread::scope(|scope| {
             let thread = thread::Builder::new().name("merging".to_owned()).spawn_scoped(scope, work);
@@ -361,6 +365,22 @@ impl Worker {
             return Ok(None);
         };
         Ok(Some(merged.map(|outputs| outputs.into_iter().flatten().collect())))
+    }
+
+    /// Opens segments once more, so that each of their blocks is verified as it is read. Since it was verified for a question a file may
+    /// have been changed, and a merge would make of that what nobody could tell from the truth.
+    fn opened_anew(&self, segments: &[Arc<Segment>]) -> Result<Vec<Arc<Segment>>, query::Error> {
+        let Place { fs, segments_path: dir, .. } = &self.place;
+        let open = |segment: &Arc<Segment>| {
+            let path = dir.join(segment.header().id.file_name());
+            let opened = Segment::open(&**fs, &path).and_then(|opened| match opened.header() == segment.header() {
+                true => Ok(opened),
+                // Another file stands in its place.
+                false => Err(Error::Corrupt { path, offset: ByteOffset::new(0), source: Corruption::Header }),
+            });
+            opened.map_err(|source| query::Error::Segment { segment: segment.header().id, source })
+        };
+        segments.iter().map(open).collect()
     }
 
     /// What a failure to merge means.
