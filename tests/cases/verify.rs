@@ -114,6 +114,10 @@ fn inspect_tells_what_is_in_each_kind_of_file() {
     let segment = segment.as_str();
     let shown = json(segment);
     assert_eq!((&shown["events"], &shown["runs"].as_array().unwrap().len()), (&Value::from(3), &2));
+    assert_eq!(
+        (&shown["level"], &shown["log"], &shown["siblings"]),
+        (&"arrived".into(), &"0000000000000001".into(), &Value::Array(Vec::new()))
+    );
     let parts: u64 = shown["parts"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap()).sum();
     assert_eq!(parts, std::fs::metadata(segment).unwrap().len(), "every byte is in a part");
     let text = run(&["inspect", segment]).succeeded();

@@ -1,5 +1,7 @@
 //! What a segment is to compaction.
 
+use std::fmt;
+
 /// Where the rows of a segment lie in time, beside those of other segments. Compaction decides by it what to merge, and a segment says
 /// it itself, so that it is known after every start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,6 +12,16 @@ pub enum Level {
     Settled,
     /// The one with rows whose time is far from now.
     Outliers,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Level::Arrived => "arrived",
+            Level::Settled => "settled",
+            Level::Outliers => "outliers",
+        })
+    }
 }
 
 impl Level {

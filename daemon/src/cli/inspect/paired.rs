@@ -90,6 +90,8 @@ fn segment_json(segment: &LiveSegment) -> Value {
         "created": instant::text(segment.header.created),
         "log": segment.log.map(|log| log.to_string()),
         "segments": segment.segments.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "siblings": segment.siblings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "level": segment.level.to_string(),
         "sequences": [segment.sequences.0.value(), segment.sequences.1.value()],
         "events": segment.rows,
         "bytes": segment.len_bytes,

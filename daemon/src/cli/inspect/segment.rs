@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use format::sealed::{HEADER_LEN_BYTES, PropertySize, Run, TRAILER_LEN_BYTES};
-use format::{Kind, Segment};
+use format::{Kind, Segment, SegmentId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -50,12 +50,12 @@ fn times(runs: &[Run]) -> Option<(String, String)> {
 /// What it was made of.
 fn origin(segment: &Segment) -> String {
     let provenance = segment.provenance();
-    let segments: Vec<String> = provenance.segments.iter().map(ToString::to_string).collect();
-    match (provenance.log, segments.as_slice()) {
-        (Some(log), _) => format!("log {log}"),
-        (None, []) => "-".to_owned(),
-        (None, segments) => format!("segments {}", segments.join(", ")),
-    }
+    provenance.log.map_or_else(|| listed(&provenance.segments), |log| format!("log {log}"))
+}
+
+fn listed(segments: &[SegmentId]) -> String {
+    let segments: Vec<String> = segments.iter().map(ToString::to_string).collect();
+    if segments.is_empty() { "-".to_owned() } else { format!("segments {}", segments.join(", ")) }
 }
 
 fn text(segment: &Segment, runs: &[Run], properties: &[(Run, PropertySize)], parts: &[(String, u64, u64)]) -> String {
@@ -66,6 +66,8 @@ fn text(segment: &Segment, runs: &[Run], properties: &[(Run, PropertySize)], par
         ("created", instant::text(header.created)),
         ("epoch", hex(header.epoch)),
         ("made of", origin(segment)),
+        ("made beside", listed(&provenance.siblings)),
+        ("level", provenance.level.to_string()),
         ("sequences", format!("{} up to and without {}", provenance.sequences.0, provenance.sequences.1)),
         ("receive times", provenance.received.len().to_string()),
         ("events", segment.rows().to_string()),
@@ -128,6 +130,8 @@ fn as_json(segment: &Segment, runs: &[Run], properties: &[(Run, PropertySize)], 
         "epoch": hex(header.epoch),
         "log": provenance.log.map(|log| log.to_string()),
         "segments": provenance.segments.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "siblings": provenance.siblings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "level": provenance.level.to_string(),
         "sequences": [provenance.sequences.0.value(), provenance.sequences.1.value()],
         "receive_times": provenance.received.len(),
         "events": segment.rows(),
