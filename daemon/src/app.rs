@@ -185,6 +185,7 @@ pub(crate) fn seal(config: &Config) -> Result<Totals, Error> {
     match (sealed, joined) {
         (Ok(()), Ok(())) if health.failure().is_none() => Ok(totals),
         (Err(NotSealed::DiskFull), _) => Err(Error::NotSealed("there is no space")),
+        (Err(NotSealed::Kept), _) => Err(Error::NotSealed("a log cannot be for now, the lines above say why; it loses nothing")),
         _ => Err(Error::NotSealed("the disk failed")),
     }
 }

@@ -34,7 +34,7 @@ pub enum Error {
     Stopped,
     /// A record of a log that the answer needs cannot be read: the medium or another program changed it. When sealing, also a segment
     /// that cannot be written or read back.
-    #[error("cannot read a record")]
+    #[error(transparent)]
     Record(#[from] format::Error),
     /// The properties of a record are no JSON object. Its frame verifies, so it was written like this; whoever appends has to check.
     #[error("properties of the record at byte {offset} of log {log} are no JSON object")]

@@ -15,6 +15,7 @@ pub(super) async fn seal(call: &Call<'_>) -> Result<Answer, Error> {
     match call.state.appender.seal().await {
         Ok(()) => Ok(respond::json(StatusCode::OK, &call.state.store.sealed())),
         Err(NotSealed::DiskFull) => Err(Error::DiskFull),
+        Err(NotSealed::Kept) => Err(Error::NotSealed),
         Err(NotSealed::Stopping) => Err(Error::NotReady),
     }
 }

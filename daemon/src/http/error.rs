@@ -43,6 +43,8 @@ pub(crate) enum Error {
     QueueFull,
     /// There is no space for more events.
     DiskFull,
+    /// A log stays one, and is tried again; the log of the daemon says why.
+    NotSealed,
     /// The sync failed: the event may be stored or not.
     OutcomeUnknown,
     /// The daemon starts, drains, or has stopped taking events.
@@ -94,6 +96,9 @@ impl Error {
             }
             Error::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "Service busy", Some(QUEUE_RETRY_SECONDS)),
             Error::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "Insufficient storage", Some(DISK_RETRY_SECONDS)),
+            Error::NotSealed => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Not everything is sealed: a log cannot be for now, the daemon's log says why", None)
+            }
             Error::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "Outcome unknown", None),
             Error::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "Service not ready", Some(QUEUE_RETRY_SECONDS)),
             Error::QueryOverrun => (StatusCode::SERVICE_UNAVAILABLE, "Query took too long", Some(QUEUE_RETRY_SECONDS)),

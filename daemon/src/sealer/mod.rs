@@ -45,6 +45,8 @@ use worker::Worker;
 pub(crate) enum NotSealed {
     /// There is no space for a segment, or for another log. They are sealed when there is.
     DiskFull,
+    /// A log cannot be read whole, or its segment cannot be written. It stays a log, and is tried again later or when somebody asks.
+    Kept,
     /// The daemon ends.
     Stopping,
 }
@@ -86,7 +88,8 @@ impl Sealer {
         let _ = self.tasks.send(Task::Seal(log));
     }
 
-    /// Tells `reply` when all logs that were queued before are sealed, or cannot be for now.
+    /// Tells `reply` when all logs that were queued before are sealed, or which of them cannot be for now. Those that could not be are
+    /// tried again first.
     pub(crate) fn tell(&self, reply: oneshot::Sender<Result<(), NotSealed>>) {
         let _ = self.tasks.send(Task::Tell(reply));
     }

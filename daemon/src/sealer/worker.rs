@@ -58,8 +58,8 @@ impl Worker {
         while let Some(task) = self.next() {
             match task {
                 Task::Seal(log) => self.seal(log)?,
-                // Whoever asked may be gone.
-                Task::Tell(reply) => drop(reply.send(Ok(()))),
+                // Whoever asked may be gone. What is kept was tried since.
+                Task::Tell(reply) => drop(reply.send(if self.kept.is_empty() { Ok(()) } else { Err(NotSealed::Kept) })),
             }
         }
         Ok(())
@@ -69,19 +69,28 @@ impl Worker {
         loop {
             // Takes what has come, so that it is known how much waits.
             match self.tasks.try_recv() {
-                Ok(task) => self.waiting.push_back(task),
+                Ok(task) => self.queue(task),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => break,
             }
         }
-        if let Some(task) = self.waiting.pop_front() {
-            return Some(task);
+        if self.waiting.is_empty() {
+            let timeout = self.kept.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
+            match timeout.map_or_else(|| self.tasks.recv().map_err(Into::into), |timeout| self.tasks.recv_timeout(timeout)) {
+                Ok(task) => self.queue(task),
+                Err(RecvTimeoutError::Timeout) => self.waiting.extend(self.kept.pop_front().map(|(_, log)| Task::Seal(log))),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
         }
-        let Some((due, _)) = self.kept.front() else { return self.tasks.recv().ok() };
-        match self.tasks.recv_timeout(due.saturating_duration_since(Instant::now())) {
-            Err(RecvTimeoutError::Timeout) => self.kept.pop_front().map(|(_, log)| Task::Seal(log)),
-            task => task.ok(),
+        self.waiting.pop_front()
+    }
+
+    /// Puts a task behind the others. When somebody asks, what could not be sealed is tried again at once: its reason may be gone.
+    fn queue(&mut self, task: Task) {
+        if matches!(task, Task::Tell(_)) {
+            self.waiting.extend(self.kept.drain(..).map(|(_, log)| Task::Seal(log)));
         }
+        self.waiting.push_back(task);
     }
 
     /// Seals a log, as soon as there is space for it.
@@ -213,7 +222,7 @@ impl Worker {
             match self.tasks.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(task) => {
                     let is_asked = matches!(task, Task::Tell(_));
-                    self.waiting.push_back(task);
+                    self.queue(task);
                     if is_asked {
                         return true;
                     }
