@@ -11,8 +11,8 @@
 //! * Inputs are removed only after the committer has said that the outputs are live, which it says after the manifest's proof.
 //! * A segment is merged only when the files that it was made of are gone, durably: so a segment that says what it was made of names
 //!   all files that could bring its rows back beside a damaged manifest.
-//! * It writes no faster than it is told to, behind all other threads, and begins only if the outputs fit beside the reserve. Lack of space
-//!   is waited out; a failed sync is final, as everywhere.
+//! * It writes no faster than it is told to, behind all other threads, and begins only if the outputs fit beside the reserve, which what takes
+//!   rows off the disk may have. Lack of space is waited out; a failed sync is final, as everywhere.
 //! * A segment that cannot be read is named and left alone until the next start; everything else that goes wrong is tried again later.
 //!
 //! * A row is left out only if the catalog says that its site was removed, or keeps nothing so old; and nothing is left out for its age

@@ -258,14 +258,18 @@ fn ten_minutes_apart(number: usize) -> UnixMicros {
 
 impl Expiring {
     async fn begin(last_commit: UnixMicros) -> Expiring {
+        let measures = Compaction { settled_rows: 1 << 40, gather: 100, slack: 2 };
+        Expiring::begin_with(Policy { measures, idle: Duration::from_secs(3_600), last_commit, ..policy() }).await
+    }
+
+    async fn begin_with(policy: Policy) -> Expiring {
         let (cutoff, is_removed) = (Arc::new(AtomicI64::new(0)), Arc::<AtomicBool>::default());
         let (told, told_removed) = (Arc::clone(&cutoff), Arc::clone(&is_removed));
         let rules = Box::new(move |_| {
             let removed = if told_removed.load(Ordering::Relaxed) { &[SITE][..] } else { &[] };
             Rules::with(&[(SITE, UnixMicros::new(told.load(Ordering::Relaxed)).unwrap())], removed)
         });
-        let measures = Compaction { settled_rows: 1 << 40, gather: 100, slack: 2 };
-        let policy = Policy { measures, idle: Duration::from_secs(3_600), rules, last_commit, ..policy() };
+        let policy = Policy { rules, ..policy };
         let life = Life::begin_compacting(&MemFs::new(1), SyncMode::Always, ten_minutes_apart, Some(policy)).unwrap();
         for number in 0..12 {
             assert_eq!(life.store(number).await, stored(number as u64 + 1));
@@ -330,6 +334,15 @@ async fn what_was_changed_since_it_was_read_is_not_merged() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(life.fs.open(&path).is_ok(), "it is kept");
+    expiring.life.end();
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_merges_gets_back_what_has_expired() {
+    let space = Box::new(|| Ok(Space { total: 1 << 40, free: 1 << 20 }));
+    let expiring = Expiring::begin_with(Policy { space, ..policy() }).await;
+    expiring.expire(5, &[4, 3]).await;
+    assert!(expiring.life.store.segments().iter().all(|segment| segment.provenance().level == Level::Arrived), "nothing else is merged");
     expiring.life.end();
 }
 

@@ -1,5 +1,6 @@
 //! The compactor's thread: one merge after the other.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
@@ -8,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use format::fs::FileSystem;
 use format::sealed::SegmentHeader;
 use format::{ByteOffset, Corruption, Error, Level, Segment, SegmentId, UnixMicros};
 use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, Target, left_out};
 
 use super::clock::Clock;
 use super::pace::Paced;
-use super::{Policy, Rules};
+use super::{Policy, Rules, Space};
 use crate::appender::{Appender, Exchange};
 use crate::sealer::Place;
 use crate::store::Store;
@@ -139,12 +141,22 @@ impl Worker {
         self.described.retain(|id, _| segments.iter().any(|segment| segment.header().id == *id));
         let described: Vec<LiveSegment> = segments.iter().filter_map(|segment| self.describe(segment)).collect();
         let rules = self.rules();
-        let plan = self.drop_next(&segments, &rules).or_else(|| {
-            let merge = self.policy.measures.next(&described, near(), is_idle)?;
-            let inputs = segments.iter().filter(|segment| merge.inputs.contains(&segment.header().id)).cloned().collect();
-            Some(Plan { inputs, division: merge.division, levels: merge.levels, rules: rules.clone() })
-        });
-        let Some(plan) = plan.or_else(|| self.rewrite_next(&segments, &rules)) else { return Ok(None) };
+        // An error counts as enough space.
+        let space = (self.policy.space)().ok();
+        let (mut plan, mut is_short) = (self.drop_next(&segments, &rules), false);
+        if let (None, Some(merge)) = (&plan, self.policy.measures.next(&described, near(), is_idle)) {
+            let inputs: Vec<_> = segments.iter().filter(|segment| merge.inputs.contains(&segment.header().id)).cloned().collect();
+            // Outputs are as long as the inputs at most, or nearly.
+            let bytes = inputs.iter().map(|segment| len_bytes(&*self.place.fs, segment)).sum::<Result<u64, Error>>()?;
+            is_short = space.is_some_and(|space| !space.has_room_for(bytes));
+            plan = (!is_short).then(|| Plan { inputs, division: merge.division, levels: merge.levels, rules: rules.clone() });
+        }
+        let Some(plan) = plan.or_else(|| self.rewrite_next(&segments, &rules, space, &mut is_short)) else {
+            if is_short {
+                self.note_full(None);
+            }
+            return Ok(None);
+        };
         let Place { fs, logs_path, segments_path, .. } = &self.place;
         for path in [logs_path, segments_path] {
             fs.sync_dir(path).map_err(Error::io("sync", path))?;
@@ -176,12 +188,23 @@ impl Worker {
     }
 
     /// A segment that is worth writing anew: a quarter of its rows are too old, or some have been for thirty days, or their site is gone.
-    fn rewrite_next(&mut self, segments: &[Arc<Segment>], rules: &Rules) -> Option<Plan> {
+    /// If there is no room to shorten one, that `is_short`, and another may be shorter.
+    fn rewrite_next(&mut self, segments: &[Arc<Segment>], rules: &Rules, space: Option<Space>, is_short: &mut bool) -> Option<Plan> {
         let overdue = rules.overdue();
+        let (fs, lacks_room) = (Arc::clone(&self.place.fs), Cell::new(false));
         let segment = self.find(segments, rules, |segment, rules| {
-            let rows = left_out(segment, &|site| rules.keep(site))?.rows;
-            Ok(rows > 0 && (rows * EXPIRED_PART >= u64::from(segment.rows()) || left_out(segment, &|site| overdue.keep(site))?.rows > 0))
-        })?;
+            let (rows, all) = (left_out(segment, &|site| rules.keep(site))?.rows, u64::from(segment.rows()));
+            if rows == 0 || rows * EXPIRED_PART < all && left_out(segment, &|site| overdue.keep(site))?.rows == 0 {
+                return Ok(false);
+            }
+            // Rows are about equally long.
+            let len = len_bytes(&*fs, segment).unwrap_or(0).saturating_mul(all - rows) / all;
+            let has_room = space.is_none_or(|space| space.has_room_to_shorten_to(len));
+            lacks_room.set(lacks_room.get() || !has_room);
+            Ok(has_room)
+        });
+        *is_short |= lacks_room.get();
+        let segment = segment?;
         let levels = vec![segment.provenance().level];
         Some(Plan { inputs: vec![segment], division: Division::whole(), levels, rules: rules.clone() })
     }
@@ -256,11 +279,6 @@ impl Worker {
     /// Merges, commits, and removes what was merged; or says when to try again.
     fn merge(&mut self, plan: Plan) -> Result<(), Error> {
         let begun = Instant::now();
-        // To drop a segment takes no space, and makes some.
-        if !plan.levels.is_empty() && !self.has_room(&plan)? {
-            self.note_full(None);
-            return Ok(());
-        }
         let paced = Paced::new(Arc::clone(&self.place.fs), self.policy.bytes_per_second, Arc::clone(&self.is_stopped));
         let added = match self.write(&plan, &paced)? {
             Some(Ok(added)) => added,
@@ -299,16 +317,6 @@ impl Worker {
             false => tracing::info!(merged = names.join(" "), into = outputs.join(" "), rows, seconds, "merged segments"),
         }
         self.remove(&inputs)
-    }
-
-    /// Whether the outputs fit beside the reserve. They are as long as the inputs at most, or nearly.
-    fn has_room(&self, plan: &Plan) -> Result<bool, Error> {
-        let mut bytes = 0;
-        for segment in &plan.inputs {
-            let path = segment.path();
-            bytes += self.place.fs.open(path).and_then(|file| file.len()).map_err(Error::io("read", path))?;
-        }
-        Ok((self.policy.space)().map_or(true, |space| space.has_room_for(bytes)))
     }
 
     fn note_full(&mut self, error: Option<&Error>) {
@@ -421,4 +429,10 @@ impl Worker {
         }
         fs.sync_dir(dir).map_err(Error::io("sync", dir))
     }
+}
+
+/// How long the file of a segment is.
+fn len_bytes(fs: &dyn FileSystem, segment: &Segment) -> Result<u64, Error> {
+    let path = segment.path();
+    fs.open(path).and_then(|file| file.len()).map_err(Error::io("read", path))
 }
