@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use format::fs::FileSystem;
 use format::sealed::SegmentHeader;
 use format::{ByteOffset, Corruption, Error, Level, Segment, SegmentId, UnixMicros};
 use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, Target, left_out};
@@ -147,7 +146,7 @@ impl Worker {
         if let (None, Some(merge)) = (&plan, self.policy.measures.next(&described, near(), is_idle)) {
             let inputs: Vec<_> = segments.iter().filter(|segment| merge.inputs.contains(&segment.header().id)).cloned().collect();
             // Outputs are as long as the inputs at most, or nearly.
-            let bytes = inputs.iter().map(|segment| len_bytes(&*self.place.fs, segment)).sum::<Result<u64, Error>>()?;
+            let bytes = inputs.iter().map(|segment| segment.len_bytes()).sum();
             is_short = space.is_some_and(|space| !space.has_room_for(bytes));
             plan = (!is_short).then(|| Plan { inputs, division: merge.division, levels: merge.levels, rules: rules.clone() });
         }
@@ -191,14 +190,14 @@ impl Worker {
     /// If there is no room to shorten one, that `is_short`, and another may be shorter.
     fn rewrite_next(&mut self, segments: &[Arc<Segment>], rules: &Rules, space: Option<Space>, is_short: &mut bool) -> Option<Plan> {
         let overdue = rules.overdue();
-        let (fs, lacks_room) = (Arc::clone(&self.place.fs), Cell::new(false));
+        let lacks_room = Cell::new(false);
         let segment = self.find(segments, rules, |segment, rules| {
             let (rows, all) = (left_out(segment, &|site| rules.keep(site))?.rows, u64::from(segment.rows()));
             if rows == 0 || rows * EXPIRED_PART < all && left_out(segment, &|site| overdue.keep(site))?.rows == 0 {
                 return Ok(false);
             }
             // Rows are about equally long.
-            let len = len_bytes(&*fs, segment).unwrap_or(0).saturating_mul(all - rows) / all;
+            let len = segment.len_bytes().saturating_mul(all - rows) / all;
             let has_room = space.is_none_or(|space| space.has_room_to_shorten_to(len));
             lacks_room.set(lacks_room.get() || !has_room);
             Ok(has_room)
@@ -429,10 +428,4 @@ impl Worker {
         }
         fs.sync_dir(dir).map_err(Error::io("sync", dir))
     }
-}
-
-/// How long the file of a segment is.
-fn len_bytes(fs: &dyn FileSystem, segment: &Segment) -> Result<u64, Error> {
-    let path = segment.path();
-    fs.open(path).and_then(|file| file.len()).map_err(Error::io("read", path))
 }
