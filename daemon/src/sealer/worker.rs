@@ -30,6 +30,8 @@ pub(super) struct Worker {
     is_stopped: Arc<AtomicBool>,
     /// Whether the operator was told that there is no space, and not yet that there is.
     is_full: bool,
+    /// Whether the daemon ends: a log may be left that was to be sealed.
+    is_ending: bool,
 }
 
 /// How an attempt to seal a log ends, when it is not final.
@@ -46,7 +48,17 @@ enum Attempt {
 
 impl Worker {
     pub(super) fn new(tasks: Receiver<Task>, place: Place, appender: Appender, store: Arc<Store>, is_stopped: Arc<AtomicBool>) -> Worker {
-        Worker { tasks, waiting: VecDeque::new(), kept: VecDeque::new(), place, appender, store, is_stopped, is_full: false }
+        Worker {
+            tasks,
+            waiting: VecDeque::new(),
+            kept: VecDeque::new(),
+            place,
+            appender,
+            store,
+            is_stopped,
+            is_full: false,
+            is_ending: false,
+        }
     }
 
     /// Seals what is queued until the committer is gone.
@@ -58,11 +70,20 @@ impl Worker {
         while let Some(task) = self.next() {
             match task {
                 Task::Seal(log) => self.seal(log)?,
-                // Whoever asked may be gone. What is kept was tried since.
-                Task::Tell(reply) => drop(reply.send(if self.kept.is_empty() { Ok(()) } else { Err(NotSealed::Kept) })),
+                // Whoever asked may be gone.
+                Task::Tell(reply) => drop(reply.send(self.outcome())),
             }
         }
         Ok(())
+    }
+
+    /// What became of all that was queued. What is kept was tried since whoever waits has asked.
+    fn outcome(&self) -> Result<(), NotSealed> {
+        match (self.is_ending, self.kept.is_empty()) {
+            (true, _) => Err(NotSealed::Stopping),
+            (false, false) => Err(NotSealed::Kept),
+            (false, true) => Ok(()),
+        }
     }
 
     fn next(&mut self) -> Option<Task> {
@@ -127,7 +148,10 @@ impl Worker {
                     self.kept.push_back((Instant::now() + self.place.patience, to_seal));
                     return Ok(());
                 }
-                Attempt::Stopped => return Ok(()),
+                Attempt::Stopped => {
+                    self.is_ending = true;
+                    return Ok(());
+                }
             }
         }
     }
