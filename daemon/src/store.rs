@@ -5,8 +5,8 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use format::{ByteOffset, Damage, Segment, SegmentId, UnixMicros};
-use query::{ActiveIndex, Missing, Snapshot};
+use format::{ByteOffset, Damage, LogId, Segment, SegmentId, UnixMicros};
+use query::{ActiveIndex, Missing, Snapshot, Unread};
 
 use crate::appender::Exchange;
 use crate::bell::Bell;
@@ -14,30 +14,41 @@ use crate::question::{Overrun, Pool, Stop};
 
 /// A range of a file that is lost. Its text names file, first byte, and the byte behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lost(Damage);
+pub(crate) struct Lost {
+    file: String,
+    from: ByteOffset,
+    end: ByteOffset,
+    times: (Option<UnixMicros>, Option<UnixMicros>),
+}
+
+impl From<Damage> for Lost {
+    fn from(Damage { file, from, end, times, .. }: Damage) -> Lost {
+        Lost { file, from, end, times }
+    }
+}
 
 impl Lost {
     /// The file, relative to the data directory.
     pub(crate) fn file(&self) -> &str {
-        &self.0.file
+        &self.file
     }
 
     /// Between which instants events are missing, as far as that is known.
     pub(crate) fn times(&self) -> (Option<UnixMicros>, Option<UnixMicros>) {
-        self.0.times
+        self.times
     }
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}-{}", self.0.file, self.0.from, self.0.end)
+        write!(f, "{} {}-{}", self.file, self.from, self.end)
     }
 }
 
 /// Everything that can be asked about, swapped in one step when a log is added or sealed.
 pub(crate) struct Store {
     files: RwLock<Arc<Files>>,
-    /// Grows when a question meets a segment that cannot be read.
+    /// Grows when a question meets a file that cannot be read.
     lost: RwLock<Arc<[Lost]>>,
     /// Grows when a log is set aside.
     set_aside: RwLock<Arc<[String]>>,
@@ -69,7 +80,7 @@ impl Store {
     pub(crate) fn new(files: Files, damage: Vec<Damage>, set_aside: Vec<String>, pool: Pool) -> Store {
         Store {
             files: RwLock::new(Arc::new(files)),
-            lost: RwLock::new(damage.into_iter().map(Lost).collect()),
+            lost: RwLock::new(damage.into_iter().map(Lost::from).collect()),
             set_aside: RwLock::new(set_aside.into()),
             arrivals: Bell::default(),
             pool,
@@ -121,9 +132,12 @@ impl Store {
             files.segments.extend(exchange.added.iter().map(|sealed| Arc::clone(&sealed.segment)));
             files.segments.sort_by_key(|segment| segment.header().id);
         });
-        // Whoever made the others of them has read every row: nothing of them is lost.
+        // Whoever made the others of them has read every row: nothing of them is lost, but what a log is known to lack.
         let mut lost = self.lost.write().unwrap_or_else(PoisonError::into_inner);
-        let is_gone = |Lost(damage): &Lost| exchange.segments.iter().any(|id| damage.file == file_of(*id));
+        let is_gone = |lost: &Lost| {
+            exchange.segments.iter().any(|id| lost.file == file_of(*id))
+                || exchange.lost.is_empty() && exchange.logs.iter().any(|id| lost.file == file_of_log(*id))
+        };
         if lost.iter().any(is_gone) {
             *lost = lost.iter().filter(|lost| !is_gone(lost)).cloned().collect();
         }
@@ -134,31 +148,39 @@ impl Store {
         Arc::clone(&self.lost.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes segments that a question had to leave out; from now on every answer says so, because any may have to.
+    /// Notes files that a question had to leave out; from now on every answer says so, because any may have to.
     ///
     /// `false` if others have taken the place of one of them meanwhile: then the answer lacks rows that are not lost, and is not to be given.
     #[must_use]
     pub(crate) fn lose(&self, missing: Vec<Missing>) -> bool {
         let mut are_lost = true;
-        for Missing { segment, times, error } in missing {
-            let path = segment.path();
-            let file = file_of(segment.header().id);
+        for Missing { file: unread, times, error } in missing {
+            let (path, file) = match &unread {
+                Unread::Segment(segment) => (segment.path(), file_of(segment.header().id)),
+                Unread::Log(index) => (index.log().path(), file_of_log(index.log().id())),
+            };
             // Locked before the look at what is live, as an exchange changes that first.
             let mut lost = self.lost.write().unwrap_or_else(PoisonError::into_inner);
-            if !self.files().segments.iter().any(|live| live.header().id == segment.header().id) {
+            let files = self.files();
+            let is_live = match &unread {
+                Unread::Segment(segment) => files.segments.iter().any(|live| live.header().id == segment.header().id),
+                Unread::Log(index) => files.logs.iter().any(|live| Arc::ptr_eq(live, index)),
+            };
+            if !is_live {
                 are_lost = false;
                 continue;
             }
-            if lost.iter().any(|Lost(damage)| damage.file == file) {
+            if lost.iter().any(|lost| lost.file == file) {
                 continue;
             }
             let error = error.as_ref().map(|error| error as &dyn std::error::Error);
-            tracing::error!(file, error, "a segment cannot be read: its events are not counted");
+            match &unread {
+                Unread::Segment(_) => tracing::error!(file, error, "a segment cannot be read: its events are not counted"),
+                Unread::Log(_) => tracing::error!(file, error, "a log cannot be read: reports that need its records leave its events out"),
+            }
             let end = ByteOffset::new(std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
-            let sequences = segment.provenance().sequences;
-            let damage =
-                Damage { file, from: ByteOffset::new(0), end, sequences, times: (times.map(|ends| ends.0), times.map(|ends| ends.1)) };
-            *lost = lost.iter().cloned().chain([Lost(damage)]).collect();
+            let times = (times.map(|ends| ends.0), times.map(|ends| ends.1));
+            *lost = lost.iter().cloned().chain([Lost { file, from: ByteOffset::new(0), end, times }]).collect();
         }
         are_lost
     }
@@ -197,4 +219,9 @@ impl Store {
 /// What the file of a segment is called in messages.
 fn file_of(id: SegmentId) -> String {
     format!("segments/{}", id.file_name())
+}
+
+/// What a log is called in messages.
+fn file_of_log(id: LogId) -> String {
+    format!("logs/{}", id.file_name())
 }

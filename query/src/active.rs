@@ -189,6 +189,11 @@ impl ActiveIndex {
         self.names.iter().filter(move |(key, _)| key.site == site).map(|(_, entry)| &entry.chain)
     }
 
+    /// All rows, by site, kind and name, in no order.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &PostingChain> {
+        self.names.iter().map(|(_, entry)| &entry.chain)
+    }
+
     /// Where the record of a published row starts.
     pub(crate) fn offset(&self, ordinal: u32) -> ByteOffset {
         let [offset] = self.offsets.value(ordinal).expect("every published row has an offset");

@@ -38,15 +38,15 @@ impl Snapshot {
     /// [`Error::Stopped`].
     pub fn before(&self, site: SiteId, cutoff: UnixMicros) -> Result<Answer<Aged>, Error> {
         let span = Span::until(UnixMicros::MIN, cutoff);
-        self.answer(|segments| {
+        self.answer(|files| {
             let mut aged = Aged::default();
-            for log in self.logs() {
+            for log in files.logs() {
                 for posting in log.postings(site) {
                     self.go_on()?;
                     add_posting(&mut aged, posting, span);
                 }
             }
-            self.for_each(segments, |segment| {
+            self.for_each(files.segments, |segment| {
                 for kind in KINDS {
                     for run in segment.runs_of(site, kind)? {
                         let rows = within(segment, &run, span)?;

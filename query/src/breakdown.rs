@@ -37,7 +37,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`Error::Record`], [`Error::BadProperties`] and [`Error::Stopped`].
+    /// [`Error::Stopped`].
     pub fn breakdown(
         &self,
         site: SiteId,
@@ -47,14 +47,14 @@ impl Snapshot {
         conditions: &[Condition],
         limit: usize,
     ) -> Result<Answer<Vec<BreakdownRow>>, Error> {
-        self.answer(|segments| {
-            let filter = Selections::new(self, segments, site, span).filter(conditions)?;
+        self.answer(|files| {
+            let filter = Selections::new(self, files, site, span).filter(conditions)?;
             let mut groups = Groups { by_text: HashMap::default(), tally: Tally::new(0) };
-            for log in self.logs() {
+            for log in files.logs() {
                 let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
                 self.add_values_of_log(log, posting, key, span, &filter, &mut groups)?;
             }
-            self.for_each(segments, |segment| {
+            self.for_each(files.segments, |segment| {
                 for rows in TermRows::find(segment, site, Term::Event(name))? {
                     self.add_values_of_segment(&rows, key, span, &filter, &mut groups)?;
                 }

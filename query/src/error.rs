@@ -32,10 +32,19 @@ pub enum Error {
     /// The snapshot's question was stopped before it had its answer.
     #[error("stopped")]
     Stopped,
-    /// A record of a log that the answer needs cannot be read: the medium or another program changed it. When sealing, also a segment
-    /// that cannot be written or read back.
+    /// When sealing or merging: a record cannot be read, or a segment cannot be written or read back.
     #[error(transparent)]
     Record(#[from] format::Error),
+    /// A record of a log cannot be read: the medium or another program changed it. The other files still answer.
+    #[error("cannot read the record at byte {offset} of log {log}")]
+    Log {
+        /// Which one.
+        log: LogId,
+        /// The start of the record's frame.
+        offset: ByteOffset,
+        /// Why.
+        source: format::Error,
+    },
     /// The properties of a record are no JSON object. Its frame verifies, so it was written like this; whoever appends has to check.
     #[error("properties of the record at byte {offset} of log {log} are no JSON object")]
     BadProperties {
@@ -87,6 +96,14 @@ impl Error {
     pub(crate) fn is_of(&self, asked: &Segment) -> bool {
         match self {
             Error::Segment { segment, .. } | Error::BadShape { segment, .. } => *segment == asked.header().id,
+            _ => false,
+        }
+    }
+
+    /// Whether it is one of this log, and there is an answer without it.
+    pub(crate) fn is_of_log(&self, asked: LogId) -> bool {
+        match self {
+            Error::Log { log, .. } | Error::BadProperties { log, .. } => *log == asked,
             _ => false,
         }
     }

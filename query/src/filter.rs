@@ -8,6 +8,7 @@ use std::rc::Rc;
 use format::sealed::Run;
 use format::{Segment, SiteId};
 
+use crate::answer::Files;
 use crate::bucket::Span;
 use crate::by_value::ByValue;
 use crate::condition::{self, Condition, Expected};
@@ -21,15 +22,15 @@ use crate::tally::File;
 /// What a question asks, as far as selections depend on it, and the selections that were found.
 pub(crate) struct Selections<'i, 'c> {
     snapshot: &'i Snapshot,
-    segments: &'c [&'i Segment],
+    files: Files<'i, 'c>,
     site: SiteId,
     span: Span,
     found: Vec<(Vec<Wanted<'c>>, Rc<Selection<'i>>)>,
 }
 
 impl<'i, 'c> Selections<'i, 'c> {
-    pub(crate) fn new(snapshot: &'i Snapshot, segments: &'c [&'i Segment], site: SiteId, span: Span) -> Selections<'i, 'c> {
-        Selections { snapshot, segments, site, span, found: Vec::new() }
+    pub(crate) fn new(snapshot: &'i Snapshot, files: Files<'i, 'c>, site: SiteId, span: Span) -> Selections<'i, 'c> {
+        Selections { snapshot, files, site, span, found: Vec::new() }
     }
 
     /// The filter of these conditions.
@@ -47,7 +48,7 @@ impl<'i, 'c> Selections<'i, 'c> {
         if let Some((_, known)) = self.found.iter().find(|(of, _)| *of == wanted) {
             return Ok(Rc::clone(known));
         }
-        let selection = Rc::new(Selection::find(self.snapshot, self.segments, self.site, self.span, &wanted)?);
+        let selection = Rc::new(Selection::find(self.snapshot, self.files, self.site, self.span, &wanted)?);
         self.found.push((wanted, Rc::clone(&selection)));
         Ok(selection)
     }
@@ -103,7 +104,7 @@ impl LogFilter<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`], [`Error::Record`], [`Error::BadProperties`], [`Error::Segment`].
+    /// [`Error::Stopped`], [`Error::Log`], [`Error::BadProperties`], [`Error::Segment`].
     pub(crate) fn counts(&mut self, row: &Row) -> Result<bool, Error> {
         if let Some(sessions) = &mut self.sessions
             && !sessions.has(row.ordinal, row.session)?

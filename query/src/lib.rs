@@ -48,7 +48,7 @@ mod zone;
 
 pub use active::{ActiveIndex, ActiveWriter, Sequences};
 pub use age::{Aged, left_out};
-pub use answer::{Answer, Missing};
+pub use answer::{Answer, Missing, Unread};
 pub use breakdown::BreakdownRow;
 pub use bucket::{Buckets, MAX_BUCKETS, Span, Unit};
 pub use compaction::{Compaction, LiveSegment, Merge};

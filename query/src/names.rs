@@ -36,22 +36,22 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`]; with conditions [`Error::Record`] and [`Error::BadProperties`], too.
+    /// [`Error::Stopped`].
     pub fn names(&self, site: SiteId, span: Span, conditions: &[Condition]) -> Result<Answer<Vec<NameCount>>, Error> {
-        self.answer(|segments| {
-            let filter = Selections::new(self, segments, site, span).filter(conditions)?;
+        self.answer(|files| {
+            let filter = Selections::new(self, files, site, span).filter(conditions)?;
             let mut counts: BTreeMap<String, u64> = BTreeMap::new();
             let mut add = |name: &str, count: u64| match counts.get_mut(name) {
                 Some(sum) => *sum += count,
                 None if count == 0 => {}
                 None => drop(counts.insert(name.to_owned(), count)),
             };
-            for log in self.logs() {
+            for log in files.logs() {
                 for (name, posting) in log.names(site, Kind::Event) {
                     add(name, count_in_log(log, posting, span, &filter)?);
                 }
             }
-            self.for_each(segments, |segment| {
+            self.for_each(files.segments, |segment| {
                 for run in segment.runs_of(site, Kind::Event)? {
                     add(&run.name, self.count_in_run(segment, &run, span, &filter)?);
                 }
@@ -83,17 +83,17 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`Error::Record`], [`Error::BadProperties`] and [`Error::Stopped`].
+    /// [`Error::Stopped`].
     pub fn property_keys(&self, site: SiteId, name: &str, span: Span, conditions: &[Condition]) -> Result<Answer<Vec<String>>, Error> {
-        self.answer(|segments| {
-            let filter = Selections::new(self, segments, site, span).filter(conditions)?;
+        self.answer(|files| {
+            let filter = Selections::new(self, files, site, span).filter(conditions)?;
             let mut keys: BTreeSet<String> = BTreeSet::new();
             let mut note = |key: Cow<'_, str>| {
                 if !keys.contains(&*key) {
                     keys.insert(key.into_owned());
                 }
             };
-            for log in self.logs() {
+            for log in files.logs() {
                 let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
                 let mut records = RecordReader::new(self, log);
                 let mut of_log = (!filter.is_empty()).then(|| filter.of_log(log));
@@ -103,7 +103,7 @@ impl Snapshot {
                     }
                 }
             }
-            self.for_each(segments, |segment| {
+            self.for_each(files.segments, |segment| {
                 let Some(run) = segment.find_run(site, Kind::Event, name)? else { return Ok(()) };
                 for code in self.shapes_in_run(segment, &run, span, &filter)? {
                     let read = Shape::of(segment, code)?.for_each_key(&mut note);

@@ -14,6 +14,7 @@ use format::{Kind, Segment, SessionId, SiteId};
 use hashbrown::{DefaultHashBuilder, HashSet};
 use roaring::RoaringBitmap;
 
+use crate::answer::Files;
 use crate::bits::Bits;
 use crate::bucket::Span;
 use crate::dimension::{Says, Wanted};
@@ -70,20 +71,20 @@ impl<'i> Selection<'i> {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`], [`Error::Record`], and [`Error::Segment`].
+    /// [`Error::Stopped`], [`Error::Log`], and [`Error::Segment`].
     pub(crate) fn find(
         snapshot: &'i Snapshot,
-        segments: &[&'i Segment],
+        files: Files<'i, '_>,
         site: SiteId,
         span: Span,
         wanted: &[Wanted<'_>],
     ) -> Result<Selection<'i>, Error> {
         let mut found: Vec<(File<'i>, Vec<Carriers>)> = Vec::new();
-        for log in snapshot.logs() {
+        for log in files.logs() {
             snapshot.go_on()?;
             found.push((File::Log(&log.index), in_log(snapshot, log, site, span, wanted)?));
         }
-        snapshot.for_each(segments, |segment| {
+        snapshot.for_each(files.segments, |segment| {
             let of_each = |wanted| in_segment(snapshot, segment, site, span, wanted);
             found.push((File::Segment(segment), wanted.iter().map(of_each).collect::<Result<_, _>>()?));
             Ok(())

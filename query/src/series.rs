@@ -1,8 +1,8 @@
 //! Totals and distinct sessions of terms, bucket by bucket.
 
-use format::{Segment, SiteId};
+use format::SiteId;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Files};
 use crate::bucket::{Buckets, Span};
 use crate::condition::Condition;
 use crate::error::Error;
@@ -34,7 +34,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`]; with conditions [`Error::Record`] and [`Error::BadProperties`], too. Without, no record is read.
+    /// [`Error::Stopped`]; without conditions no record is read.
     pub fn series(
         &self,
         site: SiteId,
@@ -61,12 +61,12 @@ impl Snapshot {
         buckets: &Buckets,
     ) -> Result<Answer<Vec<Vec<Point>>>, Error> {
         let span = span.intersect(buckets.covers());
-        self.answer(|segments| {
-            let mut selections = Selections::new(self, segments, site, span);
+        self.answer(|files| {
+            let mut selections = Selections::new(self, files, site, span);
             let mut series = Vec::with_capacity(counted.len());
             for Counted { term, conditions } in counted {
                 let filter = selections.filter(conditions)?;
-                series.push(self.points(segments, site, *term, span, buckets, &filter)?);
+                series.push(self.points(files, site, *term, span, buckets, &filter)?);
             }
             Ok(series)
         })
@@ -74,7 +74,7 @@ impl Snapshot {
 
     fn points<'i>(
         &'i self,
-        segments: &[&'i Segment],
+        files: Files<'i, '_>,
         site: SiteId,
         term: Term<'_>,
         span: Span,
@@ -82,12 +82,12 @@ impl Snapshot {
         filter: &Filter<'i, '_>,
     ) -> Result<Vec<Point>, Error> {
         let mut tally = Tally::new(buckets.len());
-        for log in self.logs() {
+        for log in files.logs() {
             self.go_on()?;
             let Some(posting) = log.posting(site, term) else { continue };
             add_rows_of_log(log, posting, span, buckets, filter, &mut tally)?;
         }
-        self.for_each(segments, |segment| {
+        self.for_each(files.segments, |segment| {
             for rows in TermRows::find(segment, site, term)? {
                 let edges = rows.edges(buckets, span)?;
                 if filter.is_empty() {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use format::{Kind, Record, Segment, SiteId};
+use format::{Kind, Record, Segment, SiteId, UnixMicros};
 
 use crate::active::ActiveIndex;
-use crate::answer::{self, Answer};
+use crate::answer::{self, Answer, Files};
+use crate::bucket::Span;
 use crate::error::Error;
 use crate::posting::Posting;
 
@@ -61,9 +62,9 @@ impl Snapshot {
         in_logs + self.segments.iter().map(|segment| u64::from(segment.rows())).sum::<u64>()
     }
 
-    /// Asks `question` of all segments that can be read; it asks the logs itself.
-    pub(crate) fn answer<'s, T>(&'s self, question: impl Fn(&[&'s Segment]) -> Result<T, Error>) -> Result<Answer<T>, Error> {
-        answer::over(&self.segments, question)
+    /// Asks `question` of all files that can be read.
+    pub(crate) fn answer<'s, T>(&'s self, question: impl Fn(Files<'s, '_>) -> Result<T, Error>) -> Result<Answer<T>, Error> {
+        answer::over(&self.logs, &self.segments, question)
     }
 
     /// Calls `visit` with each of `segments`; an error of reading becomes one of that segment.
@@ -77,10 +78,6 @@ impl Snapshot {
             visit(segment).map_err(|error| error.in_segment(segment))?;
         }
         Ok(())
-    }
-
-    pub(crate) fn logs(&self) -> impl Iterator<Item = &LogView> {
-        self.logs.iter()
     }
 
     /// # Errors
@@ -100,6 +97,12 @@ impl LogView {
             Term::Pageviews => self.index.name(site, Kind::Pageview, ""),
         };
         chain.map(|chain| Posting::new(chain, self.rows))
+    }
+
+    /// The times of the first and the last row, of any site. Looks at all.
+    pub(crate) fn times(&self) -> Option<(UnixMicros, UnixMicros)> {
+        let rows = || self.index.all_names().flat_map(|chain| Posting::new(chain, self.rows).rows(Span::EVER)).map(|row| row.time);
+        Some((UnixMicros::new(rows().min()?)?, UnixMicros::new(rows().max()?)?))
     }
 
     /// The rows of each kind and name of the site, in no order.
@@ -136,7 +139,7 @@ impl<'a> RecordReader<'a> {
         self.left -= 1;
         let offset = self.log.index.offset(ordinal);
         let log = self.log.index.log();
-        let record = log.record(offset, &mut self.scratch)?;
+        let record = log.record(offset, &mut self.scratch).map_err(|source| Error::Log { log: log.id(), offset, source })?;
         look(&record).map_err(|source| Error::BadProperties { log: log.id(), offset, source })
     }
 }

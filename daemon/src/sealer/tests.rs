@@ -7,6 +7,7 @@ use std::path::Path;
 use format::directory::DataDirectory;
 use format::fs::double::{Dice, Fault, FaultKind, MemFs, Op};
 use format::{Kind, LogId, LogOptions, Record, Sequence, SiteId, Source, UnixMicros};
+use query::{PropertyKey, Span};
 
 use super::*;
 use crate::appender::{self, MAX_NAMES, Outcome, Policy, Submission};
@@ -413,12 +414,22 @@ async fn a_log_that_cannot_be_read_stays_while_others_are_sealed_and_is_tried_ag
     assert_eq!(life.appender.seal().await, Err(NotSealed::Kept), "it is tried again, and the others are sealed");
     assert_eq!((life.store.sealed().rows, life.store.snapshot().rows()), (19, 20));
     assert!(life.health.ready());
+    // Reports count the others, and it is named until it is sealed.
+    let plan = PropertyKey::parse("plan").unwrap();
+    let ask = || {
+        let [signups, purchases] =
+            ["signup", "purchase"].map(|name| life.store.snapshot().breakdown(SITE, name, &plan, Span::EVER, &[], 9).unwrap());
+        let (total, missing) = (signups.value[0].total + purchases.value[0].total, signups.missing);
+        (total, missing.len(), life.store.lose(missing), life.store.damage().iter().map(|lost| lost.file().to_owned()).collect())
+    };
+    assert_eq!(ask(), (19, 1, true, vec!["logs/0000000000000001.log".to_owned()]));
     // A sector that can be read again.
     fs.open(&path).unwrap().write_at(b"i", at).unwrap();
     while life.store.sealed().rows < 20 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!((life.store(1).await, life.store.snapshot().rows()), (duplicate(1), 20));
+    assert_eq!(ask(), (20, 0, true, Vec::new()));
     life.end();
     judge(&fs.kill(), &(1..=20).map(|number| (number as usize, number)).collect::<Vec<_>>(), "in the end").await;
 }

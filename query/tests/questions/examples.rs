@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use format::{ByteOffset, UnixMicros};
-use query::{BreakdownRow, Buckets, Condition, Error, Point, PropertyKey, Snapshot, Span, Term, Unit, Zone};
+use query::{
+    BreakdownRow, Buckets, ColumnRule, Condition, Dimension, Error, Missing, Point, PropertyKey, Snapshot, Span, Term, Unit, Unread, Zone,
+};
 
-use crate::events::{Event, HOUR, Log, instant, site, snapshot_of};
+use crate::events::{Event, HOUR, Log, Visit, instant, site, snapshot_of};
 
 pub(crate) const MINUTE: i64 = HOUR / 60;
 pub(crate) const ALL: Span = Span::EVER;
@@ -75,27 +77,51 @@ fn a_session_in_two_logs_counts_once_and_rows_without_one_each() {
 }
 
 #[test]
-fn a_record_that_does_not_verify_is_an_error_only_for_questions_that_read_it() {
+fn a_log_with_a_record_that_does_not_verify_is_left_out_wholly_by_questions_that_read_it() {
     let mut log = Log::new(1, 1);
     let event = |time| Event { properties: vec![("plan", "\"pro\"", None)], ..Event::new("signup", Some(1), time) };
     let offsets = log.append(&[event(0), event(HOUR)]);
     log.publish();
     log.damage(ByteOffset::new(offsets[1].value() + 20));
-    let snapshot = Snapshot::new(&[Arc::clone(&log.index)], &[]);
+    let mut other = Log::new(2, 10);
+    other.append(&[Event { properties: vec![("tier", "1", None)], ..event(0) }, Event { site: 2, ..event(0) }]);
+    other.publish();
+    let mut sealed = Log::new(3, 20);
+    sealed.append(&[Event { visit: Visit { referrer: Some("https://a.example/"), ..Visit::default() }, ..event(0) }]);
+    sealed.publish();
+    let snapshot = Snapshot::new(&[Arc::clone(&log.index), Arc::clone(&other.index)], &[sealed.seal(ColumnRule::default())]);
     let key = PropertyKey::parse("plan").unwrap();
     let condition = [Condition::Property { key: key.clone(), value: "pro".to_owned() }];
     let ask = |span| {
-        let series = snapshot.series(site(1), Term::Event("signup"), span, &hours(2), &condition).map(|points| totals(&points.value));
-        let rows = snapshot.breakdown(site(1), "signup", &key, span, &[], 20).map(|rows| rows.value.len());
-        (series, rows, snapshot.property_keys(site(1), "signup", span, &[]).map(|keys| keys.value))
+        let of_session = [Condition::Session { dimension: Dimension::ReferrerHost, value: "a.example".to_owned() }];
+        let series = |conditions| {
+            let answer = snapshot.series(site(1), Term::Event("signup"), span, &hours(2), conditions).unwrap();
+            (totals(&answer.value), answer.missing)
+        };
+        let rows = snapshot.breakdown(site(1), "signup", &key, span, &[], 20).unwrap();
+        let names = snapshot.names(site(1), span, &condition).unwrap();
+        let keys = snapshot.property_keys(site(1), "signup", span, &[]).unwrap();
+        let ((of_property, ..), (of_session, ..)) = (series(&condition), series(&of_session));
+        let counts = (of_property, of_session, rows.value[0].total, names.value[0].count, keys.value);
+        let missing = [series(&condition).1, rows.missing, names.missing, keys.missing];
+        (counts, missing)
     };
-    let (series, rows, keys) = ask(Span::until(instant(0), instant(HOUR)));
-    assert_eq!((series.unwrap(), rows.unwrap(), keys.unwrap()), (vec![1, 0], 1, vec!["plan".to_owned()]));
-    let (series, rows, keys) = ask(ALL);
-    assert!(matches!(series, Err(Error::Record(_))));
-    assert!(matches!(rows, Err(Error::Record(_))));
-    assert!(matches!(keys, Err(Error::Record(_))));
-    assert_eq!(totals(&snapshot.series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap().value), [1, 1]);
+    let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (counts, missing) = ask(Span::until(instant(0), instant(HOUR)));
+    assert_eq!(counts, (vec![2, 0], vec![3, 0], 2, 2, keys(&["plan", "tier"])));
+    assert!(missing.iter().all(Vec::is_empty));
+    let (counts, missing) = ask(ALL);
+    assert_eq!(counts, (vec![1, 0], vec![2, 0], 1, 1, keys(&["plan", "tier"])));
+    for missing in missing {
+        let [Missing { file: Unread::Log(index), times: Some((first, last)), error: Some(Error::Log { source, .. }) }] = &missing[..]
+        else {
+            panic!("{missing:?}")
+        };
+        assert_eq!((index.log().id(), *first, *last), (log.index.log().id(), instant(0), instant(HOUR)));
+        assert!(source.to_string().ends_with(&format!(" is corrupt at byte {}", offsets[1].value())), "{source}");
+    }
+    let series = snapshot.series(site(1), Term::Event("signup"), ALL, &hours(2), &[]).unwrap();
+    assert_eq!((totals(&series.value), series.missing.len()), (vec![3, 1], 0), "no record is read");
 }
 
 #[test]
@@ -103,9 +129,10 @@ fn properties_that_are_no_object_are_named_with_their_place() {
     let mut log = Log::new(9, 1);
     let offsets = log.append(&[Event { properties: vec![("plan", "pro", None)], ..Event::new("signup", Some(1), 0) }]);
     log.publish();
-    let error = Snapshot::new(&[Arc::clone(&log.index)], &[]).property_keys(site(1), "signup", ALL, &[]).unwrap_err();
+    let keys = Snapshot::new(&[Arc::clone(&log.index)], &[]).property_keys(site(1), "signup", ALL, &[]).unwrap();
+    assert!(keys.value.is_empty());
     let expected = format!("properties of the record at byte {} of log 0000000000000009 are no JSON object", offsets[0]);
-    assert_eq!(error.to_string(), expected);
+    assert_eq!(keys.missing[0].error.as_ref().unwrap().to_string(), expected);
 }
 
 #[test]
