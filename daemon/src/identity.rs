@@ -15,7 +15,7 @@ use crate::catalog::{self, By, Catalog, Journal, Refusal};
 use crate::config::Config;
 use crate::health::Health;
 use crate::instant;
-use crate::secret::Secret;
+use crate::secret::{Secret, TokenHash};
 
 /// The token's file in the data directory.
 const FILE_NAME: &str = "admin.token";
@@ -76,7 +76,17 @@ pub(crate) fn settle(catalog: &Catalog, data_path: &Path, token_file: Option<&Pa
     let owner = catalog.contents().owner().map(|owner| owner.hash);
     let token = match token_file {
         Some(path) => read(path, "")?.ok_or_else(|| not_found(path))?,
-        None if owner.is_some() => return Ok(()),
+        None if owner.is_some() => {
+            let path = data_path.join(FILE_NAME);
+            if is_wrong(&path, owner) {
+                tracing::warn!(
+                    path = %path.display(),
+                    "this file does not hold the owner's token: write it there, remove the file if the token is kept elsewhere, or stop the \
+                     daemon and make a new token with `hitkeepd token reset-owner`"
+                );
+            }
+            return Ok(());
+        }
         None => first_token(data_path)?,
     };
     if owner != Some(token.hash()) {
@@ -104,6 +114,11 @@ pub(crate) fn reset_owner(config: &Config) -> Result<PathBuf, Error> {
     let temporary = write_temporary(&config.data_path, &token)?;
     catalog.set_owner(token.hash(), by_daemon())?;
     rename(&config.data_path, &temporary)
+}
+
+/// Whether the file is there and does not hold the token of this hash. The catalog has the hash alone, so nothing can write it anew.
+fn is_wrong(path: &Path, owner: Option<TokenHash>) -> bool {
+    read(path, "").map_or(true, |token| token.is_some_and(|token| Some(token.hash()) != owner))
 }
 
 fn by_daemon() -> By {
@@ -208,6 +223,24 @@ mod tests {
         let (catalog, _directory) = open(dir.path());
         settle(&catalog, dir.path(), None).unwrap();
         assert!(!path.exists(), "an owner who took the token away is known");
+    }
+
+    #[test]
+    fn a_file_without_the_token_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let (catalog, _directory) = open(dir.path());
+        settle(&catalog, dir.path(), None).unwrap();
+        let owner = catalog.contents().owner().map(|owner| owner.hash);
+        assert!(!is_wrong(&path, owner));
+        for bad in [String::new(), "secret".to_owned(), format!("{}\n", Secret::random().unwrap().expose())] {
+            fs::write(&path, &bad).unwrap();
+            assert!(is_wrong(&path, owner), "{bad:?}");
+            settle(&catalog, dir.path(), None).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), bad, "it is left alone");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(!is_wrong(&path, owner));
     }
 
     #[test]
