@@ -108,7 +108,20 @@ fn a_directory_that_no_daemon_has_used_is_left_alone() {
     let options = Options::new();
     let ran = run_cli_with(&["seal", "--data-path", options.path().to_str().unwrap()], &[("HITKEEP_URL", "http://127.0.0.1:9")]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("there is no directory "), "{}", ran.stderr);
     assert!(!options.path().exists());
+    std::fs::create_dir(options.path()).unwrap();
+    let ran = run_cli_with(&["seal", "--data-path", options.path().to_str().unwrap()], &[("HITKEEP_URL", "http://127.0.0.1:9")]);
+    assert!(ran.stderr.contains("is no data directory"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_dir(options.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_daemon_that_listens_elsewhere_is_told_from_one_that_does_not_run() {
+    let daemon = Daemon::start();
+    let ran = run_cli_with(&["seal", "--data-path", daemon.data_path().to_str().unwrap()], &[("HITKEEP_URL", "http://127.0.0.1:9")]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("a daemon uses ") && ran.stderr.contains("--url"), "{}", ran.stderr);
 }
 
 #[test]

@@ -31,6 +31,15 @@ pub(crate) enum Error {
     /// No connection, or it broke.
     #[error("no daemon answers at {url}: is it running? Start it with `hitkeepd serve`, or name another one with --url")]
     NoAnswer { url: String, source: Box<ureq::Error> },
+    /// No connection, though the directory that was named is in use.
+    #[error("a daemon uses {}, but none answers at {url}: name where it listens with --url", path.display())]
+    ListensElsewhere { path: PathBuf, url: String, source: Box<ureq::Error> },
+    /// The directory that was named is not there, and no daemon answers either.
+    #[error("there is no directory {}: is --data-path right?", path.display())]
+    NoDirectory { path: PathBuf },
+    /// The directory that was named holds no data, and no daemon answers either.
+    #[error("{} is no data directory of hitkeepd: is --data-path right?", path.display())]
+    NoDataDirectory { path: PathBuf },
     /// Something answers that is no hitkeepd.
     #[error("what answers at {url} is not hitkeepd ({what}): is --url right?")]
     NotOurs { url: String, what: String },
