@@ -344,4 +344,6 @@ mod crash_tests;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod damage_tests;
 #[cfg(all(test, not(loom)))]
+mod lost_change_tests;
+#[cfg(all(test, not(loom)))]
 mod settle_tests;

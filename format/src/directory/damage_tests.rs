@@ -439,6 +439,23 @@ fn a_segment_outlives_an_older_manifest() {
     assert_eq!((opened.damage.len(), opened.manifest.next_segment()), (1, SegmentId::new(2)));
 }
 
+/// Somebody put back a copy of the manifest from before a merge.
+#[test]
+fn what_a_merge_made_outlives_an_older_manifest() {
+    let (fs, (_, segments)) = sample();
+    let mut opened = open_on(&fs).unwrap();
+    let older = fs.live(&manifest_path()).unwrap();
+    let sources: Vec<SegmentId> = segments.iter().map(LiveSegment::id).collect();
+    let added = vec![add_merged(&fs, 3, &sources)];
+    opened.manifest.replace(&Replacement { segments: sources.clone(), added, ..Replacement::default() }).unwrap();
+    drop(opened);
+    sources.iter().for_each(|id| fs.remove(&path_of(&id.file_name())).unwrap());
+    fs.install(&manifest_path(), &older);
+    let opened = open_on(&fs).unwrap();
+    assert_eq!(opened.lost_and_found, ["0000000000000003.seg"]);
+    assert_eq!((opened.damage.len(), opened.manifest.next_segment()), (2, SegmentId::new(4)));
+}
+
 #[test]
 fn random_damage_of_real_files_is_named_or_harmless() {
     let root = tempfile::tempdir().unwrap();
@@ -522,6 +539,8 @@ fn fates(manifest_is_damaged: bool, cases: &[(&str, Vec<u8>, Fate)]) {
     assert_eq!(durable.live(&data().join("lost+found/taken.txt")).unwrap(), b"older");
     let ids_seen = if cases.iter().any(|(name, ..)| *name == "0000000000000044.log") { 0x45 } else { 11 };
     assert_eq!(opened.manifest.next_log(), LogId::new(ids_seen), "no identity is given out twice");
+    let again = open_on(&durable.kill()).unwrap();
+    assert_eq!(again.manifest.next_log(), LogId::new(ids_seen), "nor that of a log that was set aside");
     let is_named = |id: u64| durable.files().iter().any(|path| path.ends_with(format!("{id:016x}.seg")));
     let next = opened.manifest.next_segment().value();
     assert!(next > 2 && !(next..next + 64).any(is_named), "no identity is given out twice: {next}");
@@ -603,6 +622,14 @@ fn only_segments_that_were_never_acknowledged_are_removed() {
             ("000000000000000b.seg", segment(12, Some(5), &[]).1, Fate::Kept("000000000000000b.seg")),
             ("0000000000000000.seg", segment(3, Some(4), &[]).0, Fate::Kept("0000000000000000.seg")),
             ("mine.segments", vec![7], Fate::Kept("mine.segments")),
+        ],
+    );
+    // The log that it was made of is there and not live.
+    fates(
+        false,
+        &[
+            ("0000000000000007.seg", segment(7, Some(1), &[]).1, Fate::Kept("0000000000000007.seg")),
+            ("0000000000000001.log", header(1), Fate::Removed),
         ],
     );
 }
