@@ -342,8 +342,12 @@ impl ManifestRead {
 #[cfg(all(test, not(loom)))]
 mod crash_tests;
 #[cfg(all(test, not(loom)))]
-pub(crate) mod damage_tests;
+mod damage_tests;
+#[cfg(all(test, not(loom)))]
+mod fate_tests;
 #[cfg(all(test, not(loom)))]
 mod lost_change_tests;
+#[cfg(all(test, not(loom)))]
+pub(crate) mod samples;
 #[cfg(all(test, not(loom)))]
 mod settle_tests;

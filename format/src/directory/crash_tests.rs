@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::damage_tests::{closed, create_log, data, open_on, provenance, seal, segment_header, write_segment};
+use super::samples::{closed, create_log, data, open_on, provenance, seal, segment_header, write_segment};
 use super::*;
 use crate::fs::double::{Dice, Fault, FaultKind, MemFs};
 use crate::manifest::Replacement;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::damage_tests::{
+use super::samples::{
     add_merged, add_segment, closed, create_log, data, manifest_path, open_on, path_of, provenance, sample, segment_header, write_segment,
 };
 use super::*;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::damage_tests::{OPTIONS, create_log, manifest_path, open_on, path_of, provenance, sample, segment_header, write_segment};
+use super::samples::{OPTIONS, create_log, manifest_path, open_on, path_of, provenance, sample, segment_header, write_segment};
 use super::*;
 use crate::fs::double::{Dice, Fault, FaultKind, MemFs, Op};
 use crate::log::{LogFile, LogHeader};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{FileReport, Role, Survey};
-use crate::directory::damage_tests::add_merged;
+use crate::directory::samples::add_merged;
 use crate::directory::{DataDirectory, Opened};
 use crate::error::Error;
 use crate::fs::FileSystem;
