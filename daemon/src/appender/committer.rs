@@ -1,6 +1,6 @@
 //! The committer's thread: what it does with a batch, and when it does something without being asked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -8,13 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use format::manifest::Lost;
-use format::{ByteOffset, LogId, LogWriter, RecordHead, Segment, SegmentId, Sequence, SiteId, UnixMicros};
+use format::{ByteOffset, LogId, LogWriter, RecordHead, Segment, Sequence, SiteId, UnixMicros};
 use query::{ActiveIndex, ActiveWriter, ClosedLog};
 use tokio::sync::oneshot;
 
 use super::exchange::Exchange;
 use super::names::Names;
 use super::queue::{Commit, Queue, Request, Work};
+use super::sealed_ids::SealedIds;
 use super::submission::{Outcome, Submission};
 use crate::config::SyncMode;
 use crate::health::Health;
@@ -123,10 +124,8 @@ pub(super) struct Committer {
     readers: Arc<ActiveIndex>,
     /// The unsealed logs before this one, oldest first.
     earlier: Vec<Unsealed>,
-    /// All segments, for the ids in them.
-    segments: Vec<Arc<Segment>>,
-    /// Those whose ids cannot be read, which was said once.
-    without_ids: HashSet<SegmentId>,
+    /// For the ids in them.
+    segments: SealedIds,
     sealer: Sealer,
     /// Who waits for the open log to be closed, because too many are unsealed.
     sealing: Vec<oneshot::Sender<Result<(), NotSealed>>>,
@@ -197,8 +196,7 @@ impl Committer {
             index,
             readers,
             earlier,
-            segments,
-            without_ids: HashSet::new(),
+            segments: SealedIds::from(segments),
             sealer,
             sealing: Vec::new(),
             names,
@@ -308,8 +306,7 @@ impl Committer {
         let outcome = match self.logs.exchange(&exchange) {
             Ok(()) => {
                 self.store.exchange(&exchange);
-                self.segments.retain(|segment| !exchange.segments.contains(&segment.header().id));
-                self.segments.extend(exchange.added.iter().map(|sealed| Arc::clone(&sealed.segment)));
+                self.segments.exchange(&exchange);
                 Ok(self.earlier.extract_if(.., |earlier| exchange.logs.contains(&earlier.id())).collect())
             }
             Err(error @ format::Error::Full { .. }) => Err(error),
@@ -385,7 +382,7 @@ impl Committer {
 
     /// Finds the outcome of each new record, appends those that are to be stored as one batch, and indexes them.
     fn append(&mut self) -> Result<(), format::Error> {
-        let Committer { requests, outcomes, log, index, earlier, segments, without_ids, names, held, .. } = self;
+        let Committer { requests, outcomes, log, index, earlier, segments, names, held, .. } = self;
         let first = log.next_sequence();
         let submissions = requests[held.requests..].iter().map(|request| &request.submission);
         let mut stored: Vec<(ByteOffset, RecordHead<'_>)> = Vec::with_capacity(submissions.clone().map(Submission::len).sum());
@@ -398,7 +395,7 @@ impl Committer {
                 let in_logs = index.first_with_id(record.site, id);
                 let in_logs = in_logs.or_else(|| earlier.iter().rev().find_map(|log| log.writer.first_with_id(record.site, id)));
                 let in_batch = in_logs.or_else(|| ids.get(&(record.site, id)).copied());
-                in_batch.or_else(|| first_in_segments(segments, without_ids, record.site, id))
+                in_batch.or_else(|| segments.first(record.site, id))
             });
             if let Some(sequence) = before {
                 outcomes.push(Outcome::Duplicate { sequence, durable: true });
@@ -571,23 +568,6 @@ impl Committer {
         self.prove_at = None;
         Ok(true)
     }
-}
-
-/// The sequence of the first row with this id in one of `segments`.
-fn first_in_segments(segments: &[Arc<Segment>], without_ids: &mut HashSet<SegmentId>, site: SiteId, id: &str) -> Option<Sequence> {
-    segments.iter().rev().find_map(|segment| match segment.find_event_id(site, id) {
-        Ok(found) => found.map(|(_, sequence)| sequence),
-        Err(error) => {
-            // As with a damaged log: what it held is not known any more. To refuse would refuse all events with ids, for ever.
-            if without_ids.insert(segment.header().id) {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "event ids of a segment cannot be read: repeats of them are stored"
-                );
-            }
-            None
-        }
-    })
 }
 
 /// How old a log is; one from the future, under a clock that was set back, is new.

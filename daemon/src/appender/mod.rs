@@ -10,12 +10,13 @@
 //! * what waits is bounded in bytes; a full queue refuses before any work is done.
 //!
 //! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in), [`names`] (how
-//! many of them), [`committer`] (the thread).
+//! many of them), [`sealed_ids`] (which ids segments hold), [`committer`] (the thread).
 
 mod committer;
 mod exchange;
 mod names;
 mod queue;
+mod sealed_ids;
 mod submission;
 
 #[cfg(test)]
