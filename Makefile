@@ -42,6 +42,7 @@ bench: toolchain
 	.ci/need wrk=wrk python3=python3
 	cargo bench --locked --package hitkeep-tests --bench ingest
 	cargo bench --locked --package hitkeep-tests --bench segments
+	cargo bench --locked --package hitkeep-tests --bench dashboard
 
 # 10,000 kills instead of 200, and 500,000 histories instead of 10,000.
 soak: toolchain

@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`binary`] builds and finds what is tested, [`daemon`] starts and ends it, [`http`] talks to
 //! it byte by byte, [`api`] names the requests that most cases need, [`load`] reports events from many clients at
-//! once and remembers what was acknowledged.
+//! once and remembers what was acknowledged, [`processor`] tells who works.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod command;
 pub mod daemon;
 pub mod http;
 pub mod load;
+pub mod processor;
 pub mod secrets;
 
 pub use api::{Event, SITE_DOMAIN, Sealed};

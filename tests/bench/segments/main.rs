@@ -12,6 +12,7 @@ mod arena;
 mod engines;
 mod large;
 mod questions;
+#[path = "../shop.rs"]
 mod shop;
 
 use std::path::{Path, PathBuf};
