@@ -43,6 +43,7 @@ pub(crate) fn ask(folder: &Path) {
     let (ms, snapshot) = timed(|| opened(&paths));
     println!("{:<32} {:>10} {:>10}", "", "bar", "");
     let print = |what: &str, bar: f64, value: f64| println!("{what:<32} {bar:>10.3} {value:>10.3}");
+    print("live segments", 24.0, paths.len() as f64);
     print("opened, ms", 1000.0, ms);
     print("anonymous memory, MB", 128.0, anonymous_mb());
     print("goal_year_by_day_totals, ms", 1.0, warm(&snapshot, questions::goal_totals));
