@@ -16,10 +16,19 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How many questions may wait for a thread: more would not be answered before the deadline if each took half a second.
 const QUEUE_LEN: usize = 64;
 
-/// A question was not answered: too many waited, or it took longer than [`DEADLINE`], or the daemon has a bug and its thread panicked.
+/// Why a question was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the question took too long")]
-pub(crate) struct Overrun;
+pub(crate) enum Unanswered {
+    /// It took longer than [`DEADLINE`], waiting included.
+    #[error("the question took too long")]
+    Late,
+    /// As many wait for a thread as may.
+    #[error("too many questions wait")]
+    Full,
+    /// The daemon has a bug, and its thread panicked.
+    #[error("the question panicked")]
+    Panicked,
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -80,8 +89,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`Overrun`].
-    pub(crate) async fn run<T: Send + 'static>(&self, question: impl FnOnce(&Stop) -> T + Send + 'static) -> Result<T, Overrun> {
+    /// [`Unanswered`].
+    pub(crate) async fn run<T: Send + 'static>(&self, question: impl FnOnce(&Stop) -> T + Send + 'static) -> Result<T, Unanswered> {
         self.run_within(DEADLINE, question).await
     }
 
@@ -89,19 +98,23 @@ impl Pool {
         &self,
         deadline: Duration,
         question: impl FnOnce(&Stop) -> T + Send + 'static,
-    ) -> Result<T, Overrun> {
+    ) -> Result<T, Unanswered> {
         let (reply, answer) = oneshot::channel();
         let asker = Asker(Arc::default());
-        let stop = Stop { abandoned: Arc::clone(&asker.0), at: Instant::now() + deadline };
+        let due = Instant::now() + deadline;
+        let stop = Stop { abandoned: Arc::clone(&asker.0), at: due };
         let job = Box::new(move || {
             if !stop.is_due() {
                 let _ = reply.send(question(&stop));
             }
         });
-        self.queue.try_send(job).map_err(|_| Overrun)?;
+        self.queue.try_send(job).map_err(|_| Unanswered::Full)?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) | Err(_) => Err(Overrun),
+            // It was not begun, because it was due already.
+            Ok(Err(_)) if Instant::now() >= due => Err(Unanswered::Late),
+            Ok(Err(_)) => Err(Unanswered::Panicked),
+            Err(_) => Err(Unanswered::Late),
         }
     }
 }
@@ -143,7 +156,7 @@ mod tests {
                 ended.send(told.recv()).unwrap();
             });
             let answer = tokio::time::timeout(DEADLINE, endless).await;
-            assert_eq!(answer, Ok(Err(Overrun)), "whoever asked is told before the question has ended");
+            assert_eq!(answer, Ok(Err(Unanswered::Late)), "whoever asked is told before the question has ended");
             let _ = tell.send(());
             if let Ok(told) = end.recv() {
                 told.unwrap();
@@ -157,7 +170,7 @@ mod tests {
     async fn a_question_whose_deadline_passes_while_it_waits_is_not_begun() {
         let pool = Pool::with(1).unwrap();
         let (begun, begin) = std::sync::mpsc::channel();
-        assert_eq!(pool.run_within(Duration::ZERO, move |_| begun.send(()).unwrap()).await, Err(Overrun));
+        assert_eq!(pool.run_within(Duration::ZERO, move |_| begun.send(()).unwrap()).await, Err(Unanswered::Late));
         assert!(begin.recv().is_err());
         assert_eq!(pool.run(|_| 1).await, Ok(1));
     }
@@ -177,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_panics_takes_no_thread_with_it() {
         let pool = Pool::with(1).unwrap();
-        assert_eq!(pool.run(|_| panic!("provoked by a test")).await, Err::<(), _>(Overrun));
+        assert_eq!(pool.run(|_| panic!("provoked by a test")).await, Err::<(), _>(Unanswered::Panicked));
         assert_eq!(pool.run(|_| 1).await, Ok(1));
     }
 

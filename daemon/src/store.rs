@@ -10,7 +10,7 @@ use query::{ActiveIndex, Missing, Snapshot, Unread};
 
 use crate::appender::Exchange;
 use crate::bell::Bell;
-use crate::question::{Overrun, Pool, Stop};
+use crate::question::{Pool, Stop, Unanswered};
 
 /// A range of a file that is lost. Its text names file, first byte, and the byte behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,11 +202,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Overrun`] if too many questions wait, or it took too long.
+    /// [`Unanswered`].
     pub(crate) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         question: impl FnOnce(&Snapshot, &Stop) -> T + Send + 'static,
-    ) -> Result<T, Overrun> {
+    ) -> Result<T, Unanswered> {
         let store = Arc::clone(self);
         let stopped_when = |stop: &Stop| {
             let stop = stop.clone();

@@ -80,6 +80,7 @@ fn what_is_older_than_its_site_keeps_is_not_counted_not_taken_and_leaves_the_dis
         assert_eq!((answer.status, answer.text()), (400, refusal));
     }
     assert_eq!(keep_for(&daemon, &site, 9, "?dry_run=maybe").status, 400);
+    assert_eq!(keep_for(&daemon, &site, 9, "?dryrun=true").status, 400, "misspelt, it removes nothing");
     assert_eq!(daemon.as_owner("PUT", &format!("/api/sites/{site}/retention"), Some("{}")).status, 400);
 
     let answer = keep_for(&daemon, &site, 100, "");

@@ -85,8 +85,12 @@ pub(crate) const MAX_CONDITION_VALUE_BYTES: usize = 1024;
 /// Why a goal cannot be as a client asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GoalError {
-    /// The name, kind or value is missing, unknown or too long.
+    /// The name, kind or value is missing or unknown.
     Data,
+    /// The name is longer than [`MAX_GOAL_NAME_BYTES`].
+    LongName,
+    /// The value is longer than [`MAX_GOAL_VALUE_BYTES`].
+    LongValue,
     /// More conditions than [`MAX_CONDITIONS`].
     TooManyConditions,
     /// A condition's key is no path to a property.
@@ -102,6 +106,8 @@ impl GoalError {
     pub(crate) const fn sentence(self) -> &'static str {
         match self {
             GoalError::Data => "Invalid goal data",
+            GoalError::LongName => "name must be at most 256 bytes",
+            GoalError::LongValue => "value must be at most 4096 bytes",
             GoalError::TooManyConditions => "where must have at most 8 conditions",
             GoalError::ConditionKey => "Invalid key in where",
             GoalError::LongConditionKey => "key in where must be at most 256 bytes",
@@ -110,6 +116,7 @@ impl GoalError {
     }
 }
 
+const _: () = assert!(MAX_GOAL_NAME_BYTES == 256 && MAX_GOAL_VALUE_BYTES == 4096, "the sentences name them");
 const _: () =
     assert!(MAX_CONDITIONS == 8 && MAX_CONDITION_KEY_BYTES == 256 && MAX_CONDITION_VALUE_BYTES == 1024, "the sentences name them");
 
@@ -127,8 +134,8 @@ impl GoalDraft {
     ///
     /// # Errors
     ///
-    /// [`GoalError::Data`] for a blank name or value, one above its limit, or a kind that is neither `event` nor `path`; then the first
-    /// that applies to `conditions`.
+    /// [`GoalError::Data`] for a blank name or value, or a kind that is neither `event` nor `path`; then one for what is above its
+    /// limit; then the first that applies to `conditions`.
     pub(crate) fn new(name: &str, kind: &str, value: &str, conditions: Vec<Where>) -> Result<GoalDraft, GoalError> {
         let kind = match kind {
             "event" => GoalKind::Event,
@@ -136,9 +143,14 @@ impl GoalDraft {
             _ => return Err(GoalError::Data),
         };
         let name = name.trim();
-        let fits = !name.is_empty() && name.len() <= MAX_GOAL_NAME_BYTES && !value.trim().is_empty() && value.len() <= MAX_GOAL_VALUE_BYTES;
-        if !fits {
+        if name.is_empty() || value.trim().is_empty() {
             return Err(GoalError::Data);
+        }
+        if name.len() > MAX_GOAL_NAME_BYTES {
+            return Err(GoalError::LongName);
+        }
+        if value.len() > MAX_GOAL_VALUE_BYTES {
+            return Err(GoalError::LongValue);
         }
         if conditions.len() > MAX_CONDITIONS {
             return Err(GoalError::TooManyConditions);
@@ -180,16 +192,16 @@ mod tests {
         assert!(GoalDraft::new("x", "path", " /a", Vec::new()).unwrap().value == " /a");
         let long_name = "n".repeat(MAX_GOAL_NAME_BYTES + 1);
         let long_value = "v".repeat(MAX_GOAL_VALUE_BYTES + 1);
-        for (name, kind, value) in [
-            ("", "event", "y"),
-            (" ", "event", "y"),
-            ("x", "click", "y"),
-            ("x", "", "y"),
-            ("x", "event", ""),
-            (&long_name, "event", "y"),
-            ("x", "path", &long_value),
+        for (name, kind, value, error) in [
+            ("", "event", "y", GoalError::Data),
+            (" ", "event", "y", GoalError::Data),
+            ("x", "click", "y", GoalError::Data),
+            ("x", "", "y", GoalError::Data),
+            ("x", "event", "", GoalError::Data),
+            (&long_name, "event", "y", GoalError::LongName),
+            ("x", "path", &long_value, GoalError::LongValue),
         ] {
-            assert_eq!(GoalDraft::new(name, kind, value, Vec::new()), Err(GoalError::Data), "{name} {kind} {value}");
+            assert_eq!(GoalDraft::new(name, kind, value, Vec::new()), Err(error), "{name} {kind} {value}");
         }
     }
 

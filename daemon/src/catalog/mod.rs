@@ -68,9 +68,12 @@ pub(crate) struct By {
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// Another site has this domain or host name, or the identity is or was in use.
-    #[error("the name or identity is already in use")]
-    Taken,
+    /// Another site has this domain or host name.
+    #[error("the domain or host name is already in use")]
+    HostTaken,
+    /// The identity is or was that of something else.
+    #[error("the identity is already in use")]
+    IdTaken,
     /// There is no such site.
     #[error("no such site")]
     UnknownSite,
@@ -190,7 +193,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Taken`], [`Refusal::TooManySites`], [`Refusal::DiskFull`], [`Refusal::Failed`].
+    /// [`Refusal::HostTaken`], [`Refusal::IdTaken`], [`Refusal::TooManySites`], [`Refusal::DiskFull`], [`Refusal::Failed`].
     pub(crate) fn create_site(
         &self,
         id: Option<SiteId>,
@@ -220,7 +223,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`Refusal::UnknownSite`], [`Refusal::Taken`], [`Refusal::DiskFull`], [`Refusal::Failed`].
+    /// [`Refusal::UnknownSite`], [`Refusal::HostTaken`], [`Refusal::DiskFull`], [`Refusal::Failed`].
     pub(crate) fn change_site(&self, id: SiteId, patch: SitePatch, by: By) -> Result<Arc<Site>, Refusal> {
         let mut writer = self.writer()?;
         let contents = self.contents();
@@ -255,7 +258,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// [`Refusal::UnknownSite`], [`Refusal::Taken`], [`Refusal::TooManyGoals`], [`Refusal::DiskFull`], [`Refusal::Failed`].
+    /// [`Refusal::UnknownSite`], [`Refusal::IdTaken`], [`Refusal::TooManyGoals`], [`Refusal::DiskFull`], [`Refusal::Failed`].
     pub(crate) fn create_goal(&self, site_id: SiteId, id: Option<Uuid>, draft: GoalDraft, by: By) -> Result<Goal, Refusal> {
         let mut writer = self.writer()?;
         let contents = self.contents();
@@ -360,10 +363,10 @@ impl Catalog {
 }
 
 fn unused(contents: &Contents, id: Uuid) -> Result<Uuid, Refusal> {
-    if contents.knows(id) { Err(Refusal::Taken) } else { Ok(id) }
+    if contents.knows(id) { Err(Refusal::IdTaken) } else { Ok(id) }
 }
 
 fn ensure_hosts_free(contents: &Contents, site: &Site) -> Result<(), Refusal> {
     let leads_elsewhere = |host: &String| contents.site_by_host(host).is_some_and(|other| other.id != site.id);
-    if hosts(site).any(leads_elsewhere) { Err(Refusal::Taken) } else { Ok(()) }
+    if hosts(site).any(leads_elsewhere) { Err(Refusal::HostTaken) } else { Ok(()) }
 }

@@ -166,7 +166,7 @@ impl Model {
                     self.goals.retain(|goal| goal.site_id != former.id);
                     assert!(matches!(
                         catalog.create_site(Some(former.id), "new.example".to_owned(), Vec::new(), "UTC".to_owned(), 0, BY),
-                        Err(Refusal::Taken)
+                        Err(Refusal::IdTaken)
                     ));
                 }
             }

@@ -51,6 +51,8 @@ pub(crate) enum Error {
     NotReady,
     /// A report waited or ran for too long.
     QueryOverrun,
+    /// As many reports wait as may.
+    TooManyQueries,
     /// A bug, or a file that cannot be read; the log says which.
     Internal,
 }
@@ -102,6 +104,7 @@ impl Error {
             Error::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "Outcome unknown", None),
             Error::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "Service not ready", Some(QUEUE_RETRY_SECONDS)),
             Error::QueryOverrun => (StatusCode::SERVICE_UNAVAILABLE, "Query took too long", Some(QUEUE_RETRY_SECONDS)),
+            Error::TooManyQueries => (StatusCode::SERVICE_UNAVAILABLE, "Too many queries wait", Some(QUEUE_RETRY_SECONDS)),
             Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error", None),
         };
         (status, sentence.into(), retry_after_seconds)

@@ -15,9 +15,6 @@ use crate::catalog::draft::GoalDraft;
 use crate::catalog::records::{Goal, GoalKind, Site, Where};
 use crate::instant;
 
-/// The refusal of an id that a client chose and that stands for something else, now or in the past.
-const ID_TAKEN: Error = Error::Conflict("Goal id is already in use");
-
 /// A goal as clients see it.
 #[derive(Serialize)]
 struct GoalJson<'a> {
@@ -96,7 +93,7 @@ pub(super) fn list(call: &Call<'_>, site: &Site) -> Result<Answer, Error> {
 /// `POST …/goals`: 201 with the goal and where it is. It counts the past as well.
 pub(super) async fn create(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let (id, draft) = GoalBody::read(&call.body)?;
-    let goal = change_catalog(&call, ID_TAKEN, move |catalog, by| catalog.create_goal(site.id, id, draft, by)).await?;
+    let goal = change_catalog(&call, move |catalog, by| catalog.create_goal(site.id, id, draft, by)).await?;
     let mut answer = respond::json(StatusCode::CREATED, &GoalJson::from(&goal));
     let place = format!("{}/api/sites/{}/goals/{}", call.state.path_prefix, Uuid::from_bytes(goal.site_id.bytes()), goal.id);
     let place = HeaderValue::try_from(place).expect("a path prefix of a URL and two UUIDs are ASCII");
@@ -108,14 +105,14 @@ pub(super) async fn create(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Er
 pub(super) async fn change(call: Call<'_>, site: Arc<Site>, goal: &str) -> Result<Answer, Error> {
     let id = goal_id(goal)?;
     let (_, draft) = GoalBody::read(&call.body)?;
-    let goal = change_catalog(&call, ID_TAKEN, move |catalog, by| catalog.change_goal(site.id, id, draft, by)).await?;
+    let goal = change_catalog(&call, move |catalog, by| catalog.change_goal(site.id, id, draft, by)).await?;
     Ok(respond::json(StatusCode::OK, &GoalJson::from(&goal)))
 }
 
 /// `DELETE …/goals/{goal}`.
 pub(super) async fn remove(call: Call<'_>, site: Arc<Site>, goal: &str) -> Result<Answer, Error> {
     let id = goal_id(goal)?;
-    change_catalog(&call, ID_TAKEN, move |catalog, by| catalog.remove_goal(site.id, id, by)).await?;
+    change_catalog(&call, move |catalog, by| catalog.remove_goal(site.id, id, by)).await?;
     Ok(respond::empty(StatusCode::OK))
 }
 

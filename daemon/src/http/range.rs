@@ -29,6 +29,11 @@ impl Parameters {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether there is a parameter that is not called `name`.
+    pub(super) fn has_other_than(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key != name)
+    }
+
     /// A value that the report needs.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.first(name).filter(|value| !value.is_empty())

@@ -15,6 +15,7 @@ use super::range::{Parameters, Range};
 use super::respond::Answer;
 use super::{Call, Error, filter};
 use crate::catalog::records::{Goal, GoalKind, Site, Where};
+use crate::question::Unanswered;
 use crate::retention;
 
 /// Rows of a breakdown if the client does not say how many.
@@ -221,7 +222,10 @@ pub(super) async fn ask<T: Send + 'static>(
             // Noted before anything is said: from now on every answer names it.
             if store.lose(missing) { Ok((value, incomplete::lacking(&store.damage()))) } else { Err(Error::QueryOverrun) }
         }
-        Err(_) | Ok(Err(query::Error::Stopped)) => Err(Error::QueryOverrun),
+        Err(Unanswered::Late) | Ok(Err(query::Error::Stopped)) => Err(Error::QueryOverrun),
+        Err(Unanswered::Full) => Err(Error::TooManyQueries),
+        // It is on the log.
+        Err(Unanswered::Panicked) => Err(Error::Internal),
         Ok(Err(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a report cannot be answered");
             Err(Error::Internal)

@@ -24,8 +24,6 @@ use crate::{instant, retention};
 /// The refusal of every body of the API that does not parse or has fields of the wrong type.
 pub(super) const BAD_BODY: Error = Error::Invalid("Invalid request body");
 
-const TAKEN: Error = Error::Conflict("Failed to create site (domain might already exist)");
-
 /// A site as clients see it.
 #[derive(Serialize)]
 struct SiteJson<'a> {
@@ -85,7 +83,7 @@ pub(super) async fn create(call: Call<'_>) -> Result<Answer, Error> {
     let id = id.filter(|id| !id.is_nil()).map(|id| SiteId::new(id.into_bytes()));
     let days = call.state.data_retention_days;
     let create = move |catalog: &Catalog, by| catalog.create_site(id, domain, hostnames, time_zone, days, by);
-    let site = change_catalog(&call, TAKEN, create).await?;
+    let site = change_catalog(&call, create).await?;
     Ok(respond::json(StatusCode::OK, &SiteJson::from(&*site)))
 }
 
@@ -106,7 +104,7 @@ pub(super) async fn change(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Er
         domain: new_domain,
         data_retention_days: None,
     };
-    let site = change_catalog(&call, TAKEN, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;
+    let site = change_catalog(&call, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;
     Ok(respond::json(StatusCode::OK, &SiteJson::from(&*site)))
 }
 
@@ -134,19 +132,24 @@ struct Removal {
 pub(super) async fn keep_for(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
     let text = json::text(&call.body);
     let body: RetentionBody<'_> = json::first_value(&text).map_err(|_| BAD_BODY)?;
-    let days: i64 = body.days.and_then(|days| days.get().parse().ok()).ok_or(BAD_BODY)?;
+    let days: i64 = body.days.and_then(|days| days.get().parse().ok()).ok_or(Error::Invalid("days must be a whole number"))?;
     if days < 0 {
         return Err(Error::Invalid("Retention days must be non-negative"));
     }
     let days = u32::try_from(days).ok().filter(|days| *days <= MAX_DAYS);
     let days = days.ok_or(Error::Invalid("Retention days must be at most 36500"))?;
-    match Parameters::parse(call.query).first("dry_run") {
+    let parameters = Parameters::parse(call.query);
+    // A misspelt `dry_run` must not remove anything.
+    if parameters.has_other_than("dry_run") {
+        return Err(Error::Invalid("Unknown parameter: there is only dry_run"));
+    }
+    match parameters.first("dry_run") {
         None | Some("false") => {}
         Some("true") => return would_remove(&call, &site, days).await,
         Some(_) => return Err(Error::Invalid("Invalid dry_run")),
     }
     let patch = SitePatch { data_retention_days: Some(days), ..SitePatch::default() };
-    change_catalog(&call, TAKEN, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;
+    change_catalog(&call, move |catalog, by| catalog.change_site(site.id, patch, by)).await?;
     Ok(respond::empty(StatusCode::OK))
 }
 
@@ -160,7 +163,7 @@ async fn would_remove(call: &Call<'_>, site: &Site, days: u32) -> Result<Answer,
 
 /// `DELETE /api/sites/{id}`. Its events are not counted from then on, and leave the disk later.
 pub(super) async fn remove(call: Call<'_>, site: Arc<Site>) -> Result<Answer, Error> {
-    change_catalog(&call, TAKEN, move |catalog, by| catalog.remove_site(site.id, by)).await?;
+    change_catalog(&call, move |catalog, by| catalog.remove_site(site.id, by)).await?;
     Ok(respond::json(StatusCode::OK, &serde_json::json!({"status": "ok"})))
 }
 
@@ -170,18 +173,17 @@ const _: () = assert!(MAX_DAYS == 36_500);
 // The sentences of `change_catalog` name the bounds.
 const _: () = assert!(MAX_SITES == 10_000 && MAX_GOALS == 1_000);
 
-/// Makes a change on a thread that may wait for the disk. A client that goes away does not stop it halfway. `taken` is the refusal
-/// of a name or id that is in use.
+/// Makes a change on a thread that may wait for the disk. A client that goes away does not stop it halfway.
 pub(super) async fn change_catalog<T: Send + 'static>(
     call: &Call<'_>,
-    taken: Error,
     change: impl FnOnce(&Catalog, By) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Error> {
     let catalog = Arc::clone(&call.state.catalog);
     let by = By { token: Some(call.token.id), at: call.now };
     let changed = spawn_blocking(move || change(&catalog, by)).await.map_err(|_| Error::Internal)?;
     changed.map_err(|refusal| match refusal {
-        Refusal::Taken => taken,
+        Refusal::HostTaken => Error::Conflict("Failed to create site (domain might already exist)"),
+        Refusal::IdTaken => Error::Conflict("id is already in use"),
         Refusal::UnknownSite => Error::NotFound("Site not found"),
         Refusal::UnknownGoal => Error::NotFound("Goal not found"),
         Refusal::TooManySites => Error::Conflict("There may be at most 10000 sites"),
