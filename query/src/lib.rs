@@ -29,6 +29,7 @@ mod fields;
 mod filter;
 mod hash;
 mod ids;
+mod kway;
 mod merge;
 mod names;
 mod posting;

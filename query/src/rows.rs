@@ -1,12 +1,14 @@
 //! The rows of a segment as the records they were made from.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use format::error::Corruption;
 use format::sealed::{Field, NO_SESSION, Run};
 use format::{ByteOffset, Error, Record, Segment, Sequence, Source, UnixMicros};
 
 use crate::block::{Block, PropertyBlock, Wanted};
+use crate::error;
 use crate::fields::{self, OF_RECORDS};
 use crate::shape::Shape;
 
@@ -30,6 +32,17 @@ pub(crate) fn blocks(rows: Range<u32>) -> impl Iterator<Item = Range<u32>> {
 /// A segment says something that nobody wrote, although its checksums match: made by hand, or by a bug.
 pub(crate) fn nonsense(segment: &Segment, what: &'static str) -> Error {
     Error::Corrupt { path: segment.path().to_owned(), offset: ByteOffset::new(0), source: Corruption::Payload { what } }
+}
+
+/// An error if the mapping of a segment lost a page: what was read there since is worth nothing, and would be the same when read again.
+pub(crate) fn check_mappings(segments: &[Arc<Segment>]) -> Result<(), error::Error> {
+    match segments.iter().find(|segment| segment.is_poisoned()) {
+        None => Ok(()),
+        Some(segment) => {
+            let lost = std::io::Error::other("a page of its mapping cannot be read");
+            Err(error::Error::from(Error::Io { operation: "read", path: segment.path().to_owned(), source: lost }).in_segment(segment))
+        }
+    }
 }
 
 /// Reads all rows of a segment in its order: by site, kind, name, time, sequence.

@@ -2,7 +2,7 @@
 //!
 //! Each output is made for itself, from the rows of its times: in every run these are ranges, found by searching. No record is put together. What the output is made of is read first (`survey`: sessions and their first times, which entries rows
 //! have, which property keys get columns); then shapes are cut anew where an input has other columns (`shapes`, `recut`); then
-//! dictionaries and sessions are merged, which gives each input a table of new codes (`texts`, `sessions`, on `kway`); then the rows of
+//! dictionaries and sessions are merged, which gives each input a table of new codes (`texts`, `sessions`, on `crate::kway`); then the rows of
 //! each run, in order of time (`runs`, `build`, `properties`), by blocks of columns (`crate::block`). The outputs are read back at last and
 //! compared with one more reading of the inputs, row by row: that does not share any of the above.
 //!
@@ -24,7 +24,6 @@ mod build;
 mod columns;
 mod division;
 mod kept;
-mod kway;
 mod properties;
 mod recut;
 mod runs;
@@ -41,6 +40,7 @@ use format::sealed::{Field, Finished, Provenance, Run};
 use format::{Segment, SegmentId, Sequence, SiteId, UnixMicros};
 
 use crate::error::Error;
+use crate::rows::check_mappings;
 use crate::rows::nonsense;
 use crate::seal::{HashedRows, Sealed, Sum, Target, compare};
 
@@ -174,17 +174,6 @@ fn sums(
         }
     }
     Ok(sums)
-}
-
-/// An error if an input's mapping lost a page: what was read there since is worth nothing, and would be the same when compared.
-fn check_mappings(segments: &[Arc<Segment>]) -> Result<(), Error> {
-    match segments.iter().find(|segment| segment.is_poisoned()) {
-        None => Ok(()),
-        Some(segment) => {
-            let lost = std::io::Error::other("a page of its mapping cannot be read");
-            Err(Error::from(format::Error::Io { operation: "read", path: segment.path().to_owned(), source: lost }).in_segment(segment))
-        }
-    }
 }
 
 /// An error of reading becomes one of the segment that was read.

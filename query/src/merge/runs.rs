@@ -4,9 +4,9 @@ use format::sealed::Run;
 use format::{Kind, Segment, SiteId};
 
 use super::kept::Kept;
-use super::kway::{KWay, Sorted};
 use super::{Inputs, of};
 use crate::error::Error;
+use crate::kway::{KWay, Sorted};
 use crate::rows::nonsense;
 
 /// A run of the output.

@@ -6,10 +6,10 @@
 use format::sealed::{NO_SESSION, SegmentWriter};
 use format::{Segment, SessionId};
 
-use super::kway::{KWay, Sorted, feed};
 use super::{Inputs, of};
 use crate::block::{Block, Wanted};
 use crate::error::Error;
+use crate::kway::{KWay, Sorted, feed};
 use crate::rows::nonsense;
 
 /// How many places of the order of ids are decoded at once.

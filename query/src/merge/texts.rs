@@ -3,9 +3,9 @@
 use format::Segment;
 use format::sealed::Entries;
 
-use super::kway::{KWay, Sorted, feed};
 use super::{Inputs, LOOK_EVERY, of};
 use crate::error::Error;
+use crate::kway::{KWay, Sorted, feed};
 use crate::rows::nonsense;
 
 /// The mark of an entry that rows of the output have, in a table that will have its new code; 0 marks others.

@@ -7,7 +7,7 @@ use std::collections::binary_heap::PeekMut;
 use crate::error::Error;
 
 /// A list whose keys grow.
-pub(super) trait Sorted {
+pub(crate) trait Sorted {
     type Key: Ord;
     /// What stands at a key.
     type Item;
@@ -20,10 +20,10 @@ pub(super) trait Sorted {
 }
 
 /// A key and what stands at it, or none behind the last.
-pub(super) type Next<S> = Result<Option<(<S as Sorted>::Key, <S as Sorted>::Item)>, Error>;
+pub(crate) type Next<S> = Result<Option<(<S as Sorted>::Key, <S as Sorted>::Item)>, Error>;
 
 /// Lists read as one: each key comes once, with all that stands at it.
-pub(super) struct KWay<S: Sorted> {
+pub(crate) struct KWay<S: Sorted> {
     sources: Vec<S>,
     heads: BinaryHeap<Reverse<Head<S::Key, S::Item>>>,
 }
@@ -57,7 +57,7 @@ impl<K: Ord, T> Eq for Head<K, T> {}
 
 impl<S: Sorted> KWay<S> {
     /// Before the lowest key of all.
-    pub(super) fn new(mut sources: Vec<S>) -> Result<KWay<S>, Error> {
+    pub(crate) fn new(mut sources: Vec<S>) -> Result<KWay<S>, Error> {
         let mut heads = BinaryHeap::with_capacity(sources.len());
         for (source, list) in sources.iter_mut().enumerate() {
             if let Some((key, item)) = list.next()? {
@@ -68,12 +68,12 @@ impl<S: Sorted> KWay<S> {
     }
 
     /// The lists, by the numbers that [`KWay::next`] names them with.
-    pub(super) fn sources(&mut self) -> &mut [S] {
+    pub(crate) fn sources(&mut self) -> &mut [S] {
         &mut self.sources
     }
 
     /// The next key, or none behind the last. `same` gets what stands at it, with the numbers of the lists, which grow.
-    pub(super) fn next(&mut self, same: &mut Vec<(usize, S::Item)>) -> Result<Option<S::Key>, Error> {
+    pub(crate) fn next(&mut self, same: &mut Vec<(usize, S::Item)>) -> Result<Option<S::Key>, Error> {
         same.clear();
         let mut lowest = None;
         while let Some(mut head) = self.heads.peek_mut() {
@@ -99,7 +99,7 @@ impl<S: Sorted> KWay<S> {
 }
 
 /// Gives `take` what `next` gives, up to its end or its first error, which is returned then.
-pub(super) fn feed<T>(
+pub(crate) fn feed<T>(
     mut next: impl FnMut() -> Result<Option<T>, Error>,
     take: impl FnOnce(&mut dyn Iterator<Item = T>) -> Result<(), format::Error>,
 ) -> Result<(), Error> {
