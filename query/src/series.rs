@@ -85,7 +85,8 @@ impl Snapshot {
         for log in files.logs() {
             self.go_on()?;
             let Some(posting) = log.posting(site, term) else { continue };
-            add_rows_of_log(log, posting, span, buckets, filter, &mut tally)?;
+            each_row_of_log(log, posting, span, buckets, filter, |bucket, session| tally.add(bucket as u32, session))?;
+            tally.end(File::Log(&log.index));
         }
         self.for_each(files.segments, |segment| {
             for rows in TermRows::find(segment, site, term)? {
@@ -93,7 +94,9 @@ impl Snapshot {
                 if filter.is_empty() {
                     tally.add_part(Ranges::count(rows, edges)?);
                 } else {
-                    tally.add_part(self.selected(&rows, &edges.rows, filter)?);
+                    let mut selected = CodesByGroup::empty(File::Segment(segment), buckets.len());
+                    self.each_selected(&rows, &edges.rows, filter, |bucket, counts, codes| selected.add(bucket, counts, codes))?;
+                    tally.add_part(selected.ended());
                 }
             }
             Ok(())
@@ -101,10 +104,56 @@ impl Snapshot {
         tally.points()
     }
 
-    /// The rows that count; bucket `n` has the rows from `edges[n]` to `edges[n + 1]`.
-    fn selected<'i>(&self, rows: &TermRows<'i>, edges: &[u32], filter: &Filter<'i, '_>) -> Result<CodesByGroup<'i>, Error> {
-        let mut selected = CodesByGroup::empty(File::Segment(rows.segment), edges.len().saturating_sub(1));
-        let (Some(start), Some(end)) = (edges.first(), edges.last()) else { return Ok(selected) };
+    /// Counts the rows of `term` as [`Snapshot::series`] does, and no sessions: in segments no row is read but for conditions, whichever files
+    /// have rows in a bucket.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::series`].
+    pub fn totals(
+        &self,
+        site: SiteId,
+        term: Term<'_>,
+        span: Span,
+        buckets: &Buckets,
+        conditions: &[Condition],
+    ) -> Result<Answer<Vec<u64>>, Error> {
+        let span = span.intersect(buckets.covers());
+        self.answer(|files| {
+            let filter = Selections::new(self, files, site, span).filter(conditions)?;
+            let mut totals = vec![0; buckets.len()];
+            for log in files.logs() {
+                self.go_on()?;
+                let Some(posting) = log.posting(site, term) else { continue };
+                each_row_of_log(log, posting, span, buckets, &filter, |bucket, _| totals[bucket] += 1)?;
+            }
+            self.for_each(files.segments, |segment| {
+                for rows in TermRows::find(segment, site, term)? {
+                    let edges = rows.edges(buckets, span)?;
+                    if filter.is_empty() {
+                        let ranks: Vec<u32> = edges.rows.iter().map(|row| rows.rank(*row)).collect();
+                        totals.iter_mut().zip(ranks.windows(2)).for_each(|(total, ends)| *total += u64::from(ends[1] - ends[0]));
+                    } else {
+                        let count = |counts: &[bool]| counts.iter().map(|counts| u64::from(*counts)).sum::<u64>();
+                        self.each_selected(&rows, &edges.rows, &filter, |bucket, counts, _| totals[bucket] += count(counts))?;
+                    }
+                }
+                Ok(())
+            })?;
+            Ok(totals)
+        })
+    }
+
+    /// Reads rows by buckets, growing: calls `take` with a bucket, which of some of its rows count, and the session codes of these rows.
+    /// Bucket `n` has the rows from `edges[n]` to `edges[n + 1]`.
+    fn each_selected(
+        &self,
+        rows: &TermRows<'_>,
+        edges: &[u32],
+        filter: &Filter<'_, '_>,
+        mut take: impl FnMut(usize, &[bool], &[u32]),
+    ) -> Result<(), Error> {
+        let (Some(start), Some(end)) = (edges.first(), edges.last()) else { return Ok(()) };
         let mut filter = filter.of_run(rows.segment, &rows.run)?;
         let mut bucket = 0;
         for block in blocks(*start..*end) {
@@ -117,30 +166,30 @@ impl Snapshot {
                 }
                 let to = edges[bucket + 1].min(block.end);
                 let places = (from - block.start) as usize..(to - block.start) as usize;
-                selected.add(bucket, &read.counts[places.clone()], &read.sessions[places]);
+                take(bucket, &read.counts[places.clone()], &read.sessions[places]);
                 from = to;
             }
         }
-        Ok(selected.ended())
+        Ok(())
     }
 }
 
-fn add_rows_of_log<'i>(
+/// Calls `take` with the bucket and the session code of each row that counts.
+fn each_row_of_log<'i>(
     log: &'i LogView,
     posting: Posting<'_>,
     span: Span,
     buckets: &Buckets,
     filter: &Filter<'i, '_>,
-    tally: &mut Tally<'i>,
+    mut take: impl FnMut(usize, u32),
 ) -> Result<(), Error> {
     let mut of_log = (!filter.is_empty()).then(|| filter.of_log(log));
     let mut finder = buckets.finder();
     for row in posting.rows(span) {
         let counts = of_log.as_mut().map_or(Ok(true), |filter| filter.counts(&row))?;
         if let Some(bucket) = finder.find(row.time).filter(|_| counts) {
-            tally.add(bucket as u32, row.session);
+            take(bucket, row.session);
         }
     }
-    tally.end(File::Log(&log.index));
     Ok(())
 }

@@ -83,7 +83,7 @@ impl<'s> TermRows<'s> {
     }
 
     /// How many rows of the term lie below row `row` of the run, up to a number that is the same for all rows.
-    fn rank(&self, row: u32) -> u32 {
+    pub(crate) fn rank(&self, row: u32) -> u32 {
         self.posting.as_ref().map_or(row, |posting| posting.rank(row))
     }
 }

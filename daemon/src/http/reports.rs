@@ -199,10 +199,10 @@ pub(super) async fn event_series(call: Call<'_>, site: Arc<Site>) -> Result<Answ
     }
     let windows = windows(&parameters, &call, &site, Range::with_end)?;
     let series =
-        move |snapshot: &Snapshot, window: &Window| snapshot.series(site.id, Term::Event(&name), window.span, &window.buckets, &conditions);
+        move |snapshot: &Snapshot, window: &Window| snapshot.totals(site.id, Term::Event(&name), window.span, &window.buckets, &conditions);
     let (counted, lacking) = ask(&call, move |snapshot| in_windows(windows, |window| series(snapshot, window))).await?;
-    Ok(series_answer(&counted, &lacking, |window, points: &Vec<Point>| {
-        window.labelled(points).map(|(time, point)| EventPoint { time, count: point.total }).collect()
+    Ok(series_answer(&counted, &lacking, |window, totals: &Vec<u64>| {
+        window.labelled(totals).map(|(time, count)| EventPoint { time, count }).collect()
     }))
 }
 
@@ -278,9 +278,9 @@ fn series_answer<'a, T, I: Serialize>(
 }
 
 impl Window {
-    /// Each point with the start of its bucket.
-    fn labelled<'a>(&'a self, points: &[Point]) -> impl Iterator<Item = (&'a str, Point)> {
-        self.labels.iter().map(String::as_str).zip(points.iter().copied())
+    /// What was counted in each bucket, with its start.
+    fn labelled<'a, T: Copy>(&'a self, counted: &[T]) -> impl Iterator<Item = (&'a str, T)> {
+        self.labels.iter().map(String::as_str).zip(counted.iter().copied())
     }
 }
 

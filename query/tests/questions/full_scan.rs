@@ -187,6 +187,8 @@ pub(crate) fn ask(snapshot: &Snapshot, model: &Model, question: &Question) -> Re
     let series = whole(snapshot.series_of(site(on), &counted, span, &buckets));
     let of = |filter| model.series(on, term, (from, end), unit, filter);
     prop_assert_eq!(series, [filter, other, filter].map(of));
+    let totals = whole(snapshot.totals(site(on), term, span, &buckets, &asked));
+    prop_assert_eq!(totals, of(filter).iter().map(|point| point.total).collect::<Vec<u64>>());
     prop_assert_eq!(whole(snapshot.names(site(on), span, &asked)), model.names(on, (from, end), filter));
     prop_assert_eq!(whole(snapshot.property_keys(site(on), text, span, &asked)), model.property_keys(on, text, (from, end), filter));
     let breakdown = whole(snapshot.breakdown(site(on), text, &PropertyKey::parse(key).unwrap(), span, &asked, limit));
