@@ -49,7 +49,7 @@ impl Snapshot {
     ) -> Result<Answer<Vec<BreakdownRow>>, Error> {
         self.answer(|files| {
             let filter = Selections::new(self, files, site, span).filter(conditions)?;
-            let mut groups = Groups { by_text: HashMap::default(), tally: Tally::new(0) };
+            let mut groups = Groups { by_text: HashMap::default(), tally: Tally::new(0, self.shared()) };
             for log in files.logs() {
                 let Some(posting) = log.posting(site, Term::Event(name)) else { continue };
                 self.add_values_of_log(log, posting, key, span, &filter, &mut groups)?;

@@ -8,8 +8,8 @@
 //! Parts, in reading order: `zone` and `bucket` (instants cut into hours, days, weeks, months); of logs `posting` (one term's rows),
 //! `active` (all terms), `sessions` (their dictionary), `ids` (which row had an event id first); of segments `fields` and `shape` (a
 //! record in parts), `seal`, `merge`, `compaction` (what to merge next), `block` and `rows` (records out of a segment), `verify`,
-//! `term_rows` (one term's rows), `by_value` (a property of many rows); `snapshot`, `answer` (and what it lacks), `tally` (distinct
-//! sessions, within and across files), and the questions: `age`, `series`, `names`, `breakdown`. Which rows count: `property`, `dimension`,
+//! `term_rows` (one term's rows), `by_value` (a property of many rows); `snapshot`, `answer` (and what it lacks), `shared` (sessions of
+//! several segments), `tally` (distinct sessions, within and across files), and the questions: `age`, `series`, `names`, `breakdown`. Which rows count: `property`, `dimension`,
 //! `condition`, and `selection` (sessions) and `filter` (rows), which ask them.
 #![forbid(unsafe_code)]
 
@@ -40,6 +40,7 @@ mod selection;
 mod series;
 mod sessions;
 mod shape;
+mod shared;
 mod snapshot;
 mod tally;
 mod term_rows;
@@ -62,6 +63,7 @@ pub use property::PropertyKey;
 pub use rows::SegmentRows;
 pub use seal::{ClosedLog, ColumnRule, Input, Sealed, Target, seal};
 pub use series::Counted;
+pub use shared::SharedSessions;
 pub use snapshot::{Snapshot, Term};
 pub use tally::Point;
 pub use verify::verify;

@@ -29,7 +29,7 @@ impl Snapshot {
     /// empty bucket has zeros, and so has every bucket of an unknown site or term. A session in two buckets counts in both.
     ///
     /// Costs the rows of the term in `span` in logs, and in segments a search per bucket; where several files have rows in a bucket,
-    /// its rows. Conditions cost a look-up per row in `span`, and in logs reading its record; those of sessions one pass over all rows
+    /// its rows, unless it is known which sessions they share ([`Snapshot::with_shared`]). Conditions cost a look-up per row in `span`, and in logs reading its record; those of sessions one pass over all rows
     /// of the site in `span` before.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Snapshot {
         buckets: &Buckets,
         filter: &Filter<'i, '_>,
     ) -> Result<Vec<Point>, Error> {
-        let mut tally = Tally::new(buckets.len());
+        let mut tally = Tally::new(buckets.len(), self.shared());
         for log in files.logs() {
             self.go_on()?;
             let Some(posting) = log.posting(site, term) else { continue };

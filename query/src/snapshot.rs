@@ -9,6 +9,7 @@ use crate::answer::{self, Answer, Files};
 use crate::bucket::Span;
 use crate::error::Error;
 use crate::posting::Posting;
+use crate::shared::SharedSessions;
 
 /// What a goal counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +30,7 @@ pub struct Snapshot {
     /// Newest first.
     logs: Vec<LogView>,
     segments: Vec<Arc<Segment>>,
+    shared: Arc<SharedSessions>,
     is_stopped: Box<dyn Fn() -> bool + Send>,
 }
 
@@ -47,13 +49,24 @@ impl Snapshot {
     /// has a gap in the order of commits.
     pub fn new(logs: &[Arc<ActiveIndex>], segments: &[Arc<Segment>]) -> Snapshot {
         let logs = logs.iter().rev().map(|index| LogView { rows: index.rows(), index: Arc::clone(index) }).collect();
-        Snapshot { logs, segments: segments.to_vec(), is_stopped: Box::new(|| false) }
+        Snapshot { logs, segments: segments.to_vec(), shared: Arc::default(), is_stopped: Box::new(|| false) }
     }
 
     /// The same, whose questions end with [`Error::Stopped`] soon after `is_stopped` has become true: before the next file, or within
     /// about a thousand records, or some ten thousand rows of a segment.
     pub fn stopped_when(self, is_stopped: impl Fn() -> bool + Send + 'static) -> Snapshot {
         Snapshot { is_stopped: Box::new(is_stopped), ..self }
+    }
+
+    /// The same, which knows the sessions that several segments have. Answers are the same without, and take longer where buckets have
+    /// rows in several segments.
+    pub fn with_shared(self, shared: Arc<SharedSessions>) -> Snapshot {
+        Snapshot { shared, ..self }
+    }
+
+    /// The sessions that several segments have, as far as that is known.
+    pub(crate) fn shared(&self) -> &SharedSessions {
+        &self.shared
     }
 
     /// The number of rows it sees, of all sites and kinds.

@@ -1,8 +1,9 @@
 //! Counts rows and distinct sessions by group, over several logs and segments.
 //!
 //! Within a file a session is its code; across files it is its id, since each gives out codes of its own. So a group whose rows lie
-//! in one part is counted by that part, and any other by the union of ids: cardinalities are never added. A row that is a session
-//! of its own is counted and remembered no further.
+//! in one part is counted by that part, and any other by the union of ids: cardinalities are never added, unless it is known which
+//! sessions the files share (`shared`), so that none is counted twice. A row that is a session of its own is counted and remembered no
+//! further.
 
 use format::{Segment, SessionId};
 use hashbrown::{DefaultHashBuilder, HashSet};
@@ -10,6 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashSet};
 use crate::active::ActiveIndex;
 use crate::error::Error;
 use crate::posting::NO_SESSION;
+use crate::shared::{Shared, SharedSessions};
 
 const _: () = assert!(NO_SESSION == format::sealed::NO_SESSION);
 
@@ -118,6 +120,9 @@ impl File<'_> {
 
 /// The rows of one file, in groups. A group that it does not know has no row in it.
 pub(crate) trait Part {
+    /// The file.
+    fn file(&self) -> File<'_>;
+
     /// How many rows a group has.
     fn rows(&self, group: usize) -> u64;
 
@@ -126,6 +131,9 @@ pub(crate) trait Part {
 
     /// Adds the sessions of a group. Cheapest for growing groups.
     fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), Error>;
+
+    /// Appends the numbers of those sessions of a group that other segments have too, as `shared` knows them of the file; each once.
+    fn add_shared(&self, group: usize, shared: &Shared, numbers: &mut Vec<u32>);
 }
 
 /// The counts of groups `0..groups`, growing file by file.
@@ -134,12 +142,13 @@ pub(crate) struct Tally<'i> {
     /// Groups of the rows of the file that is being read, and their session codes.
     open: (Vec<u32>, Vec<u32>),
     parts: Vec<Box<dyn Part + 'i>>,
+    shared: &'i SharedSessions,
 }
 
 impl<'i> Tally<'i> {
     /// Nothing counted in any of `groups` groups.
-    pub(crate) fn new(groups: usize) -> Tally<'i> {
-        Tally { groups, open: (Vec::new(), Vec::new()), parts: Vec::new() }
+    pub(crate) fn new(groups: usize, shared: &'i SharedSessions) -> Tally<'i> {
+        Tally { groups, open: (Vec::new(), Vec::new()), parts: Vec::new(), shared }
     }
 
     /// One group more; its number is returned.
@@ -191,7 +200,9 @@ impl<'i> Tally<'i> {
     /// [`Error::Segment`] if session ids cannot be read.
     pub(crate) fn points(mut self) -> Result<Vec<Point>, Error> {
         debug_assert!(self.open.0.is_empty(), "every file is ended");
+        let shared = self.shared_by_part();
         let mut with_rows = Vec::with_capacity(self.parts.len());
+        let mut numbers = Vec::new();
         let mut ids = SessionIds::default();
         let point = |group| {
             with_rows.clear();
@@ -207,12 +218,38 @@ impl<'i> Tally<'i> {
             if with_rows.len() <= 1 {
                 return Ok(Point { conversions: sessions, total });
             }
+            if with_rows.iter().all(|number| shared[*number].is_some()) {
+                numbers.clear();
+                for number in &with_rows {
+                    shared[*number].iter().for_each(|shared| self.parts[*number].add_shared(group, shared, &mut numbers));
+                }
+                return Ok(Point { conversions: sessions - count_repeated(&mut numbers), total });
+            }
             ids.begin(sessions);
             with_rows.iter().try_for_each(|number| self.parts[*number].add_ids(group, &mut ids))?;
             Ok(Point { conversions: ids.count(), total })
         };
         (0..self.groups).map(point).collect()
     }
+
+    /// By part: what is known of the sessions that its file shares. Nothing if another part is of the same file, since two parts of one
+    /// file have sessions in common that no other file has.
+    fn shared_by_part(&self) -> Vec<Option<&'i Shared>> {
+        let is_alone = |file: File<'_>| self.parts.iter().filter(|part| part.file().is(file)).count() == 1;
+        let shared_of = |file: File<'_>| match file {
+            File::Segment(segment) if is_alone(file) => self.shared.of(segment),
+            _ => None,
+        };
+        self.parts.iter().map(|part| shared_of(part.file())).collect()
+    }
+}
+
+/// How many of `numbers` are there because others of the same value are.
+fn count_repeated(numbers: &mut Vec<u32>) -> u64 {
+    let all = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    (all - numbers.len()) as u64
 }
 
 /// The group of rows that are not counted.
@@ -265,9 +302,26 @@ impl<'i> BitsByGroup<'i> {
         let counts = counts.chunks(Self::LANES).take(count).map(both).collect();
         Some(BitsByGroup { file, lowest, words, bits, counts })
     }
+
+    /// The session codes of a group.
+    fn codes(&self, group: usize) -> Vec<u32> {
+        let mut codes = Vec::new();
+        for (first, word) in (self.lowest..).step_by(64).zip(&self.bits[group * self.words..(group + 1) * self.words]) {
+            let mut left = *word;
+            while left != 0 {
+                codes.push(first + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
+        codes
+    }
 }
 
 impl Part for BitsByGroup<'_> {
+    fn file(&self) -> File<'_> {
+        self.file
+    }
+
     fn rows(&self, group: usize) -> u64 {
         // A file that was read before a group came up has no row of it.
         self.counts.get(group).map_or(0, |(rows, _)| *rows)
@@ -278,15 +332,11 @@ impl Part for BitsByGroup<'_> {
     }
 
     fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), Error> {
-        let mut codes = Vec::new();
-        for (first, word) in (self.lowest..).step_by(64).zip(&self.bits[group * self.words..(group + 1) * self.words]) {
-            let mut left = *word;
-            while left != 0 {
-                codes.push(first + left.trailing_zeros());
-                left &= left - 1;
-            }
-        }
-        ids.add_distinct(self.file, &codes)
+        ids.add_distinct(self.file, &self.codes(group))
+    }
+
+    fn add_shared(&self, group: usize, shared: &Shared, numbers: &mut Vec<u32>) {
+        numbers.extend(self.codes(group).into_iter().filter_map(|code| shared.number(code)));
     }
 }
 
@@ -424,6 +474,10 @@ fn keep_distinct(codes: &mut [u32], seen: &mut Vec<u64>) -> usize {
 }
 
 impl Part for CodesByGroup<'_> {
+    fn file(&self) -> File<'_> {
+        self.file
+    }
+
     fn rows(&self, group: usize) -> u64 {
         self.group(group).rows
     }
@@ -437,6 +491,11 @@ impl Part for CodesByGroup<'_> {
         let Group { alone, start, end, .. } = self.group(group);
         ids.alone += alone;
         ids.add_distinct(self.file, &self.codes[start..end])
+    }
+
+    fn add_shared(&self, group: usize, shared: &Shared, numbers: &mut Vec<u32>) {
+        let Group { start, end, .. } = self.group(group);
+        numbers.extend(self.codes[start..end].iter().filter_map(|code| shared.number(*code)));
     }
 }
 

@@ -8,6 +8,7 @@ use format::{Error, Kind, Segment, SiteId};
 use crate::bucket::{Buckets, Span};
 use crate::error;
 use crate::rows::{BLOCK_ROWS, blocks};
+use crate::shared::Shared;
 use crate::snapshot::Term;
 use crate::tally::{File, Part, SessionIds};
 
@@ -80,6 +81,11 @@ impl<'s> TermRows<'s> {
             next = place + 1;
         }
         met[next..].fill(false);
+    }
+
+    /// Whether a row of the run is one of the term.
+    fn contains(&self, row: u32) -> bool {
+        self.posting.as_ref().is_none_or(|posting| posting.rank(row) < posting.rank(row + 1))
     }
 
     /// How many rows of the term lie below row `row` of the run, up to a number that is the same for all rows.
@@ -161,7 +167,24 @@ impl<'s> Ranges<'s> {
     }
 }
 
+/// Leaves each of `numbers` once from `at` on.
+fn keep_once(numbers: &mut Vec<u32>, at: usize) {
+    numbers[at..].sort_unstable();
+    let mut kept = at;
+    for next in at..numbers.len() {
+        if next == at || numbers[next] != numbers[kept - 1] {
+            numbers[kept] = numbers[next];
+            kept += 1;
+        }
+    }
+    numbers.truncate(kept);
+}
+
 impl Part for Ranges<'_> {
+    fn file(&self) -> File<'_> {
+        File::Segment(self.rows.segment)
+    }
+
     fn rows(&self, group: usize) -> u64 {
         u64::from(self.ranks[group + 1] - self.ranks[group])
     }
@@ -174,5 +197,12 @@ impl Part for Ranges<'_> {
         let segment = self.rows.segment;
         self.read_codes(group).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
         ids.add(File::Segment(segment), &mut self.codes)
+    }
+
+    fn add_shared(&self, group: usize, shared: &Shared, numbers: &mut Vec<u32>) {
+        let at = numbers.len();
+        let of_term = shared.rows(self.range(group)).iter().filter(|(row, _)| self.rows.contains(*row));
+        numbers.extend(of_term.map(|(_, number)| *number));
+        keep_once(numbers, at);
     }
 }

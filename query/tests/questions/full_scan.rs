@@ -1,9 +1,12 @@
 //! Every question, on random events in one to four logs and segments, equals a scan of all events.
 
+use std::sync::Arc;
+
 use format::{Kind, Segment, Sequence};
 use proptest::prelude::*;
 use query::{
-    Answer, Buckets, ColumnRule, Condition, Counted, Dimension, Error, PropertyKey, SegmentRows, Snapshot, Span, Term, Unit, Zone,
+    Answer, Buckets, ColumnRule, Condition, Counted, Dimension, Error, PropertyKey, SegmentRows, SharedSessions, Snapshot, Span, Term,
+    Unit, Zone,
 };
 
 use crate::events::{Event, HOUR, Log, Visit, instant, record, site};
@@ -254,6 +257,7 @@ proptest! {
         files in prop::collection::vec(file(), 1..5),
         unpublished in prop::collection::vec(event(), 0..40),
         questions in prop::collection::vec(question(), 8),
+        looked_through in 0usize..5,
     ) {
         let mut model = Model { events: Vec::new() };
         let (mut indexes, mut segments) = (Vec::new(), Vec::new());
@@ -289,7 +293,8 @@ proptest! {
             }
             segments.push(segment);
         }
-        let snapshot = Snapshot::new(&indexes, &segments);
+        let shared = SharedSessions::find(&segments[..looked_through.min(segments.len())], &|| false).unwrap();
+        let snapshot = Snapshot::new(&indexes, &segments).with_shared(Arc::new(shared));
         prop_assert_eq!(snapshot.rows(), model.events.len() as u64);
         for question in &questions {
             ask(&snapshot, &model, question)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use format::fs::double::MemFs;
 use format::sealed::SegmentHeader;
 use format::{Kind, Level, Record, Segment, SegmentId, Sequence, SessionId, Source, UnixMicros};
-use query::{Buckets, ColumnRule, Condition, Dimension, Point, PropertyKey, Snapshot, Span, Target, Term, Unit, Zone};
+use query::{Buckets, ColumnRule, Condition, Dimension, Point, PropertyKey, SharedSessions, Snapshot, Span, Target, Term, Unit, Zone};
 
 use crate::events::{HOUR, instant, site};
 use crate::examples::ALL;
@@ -164,9 +164,11 @@ fn segments_over_each_other_answer_as_a_plain_count_of_their_rows() {
     let rows: Vec<Vec<Row>> = (0..2).map(|segment| (segment * ROWS..(segment + 1) * ROWS).map(row).collect()).collect();
     let segments: Vec<Arc<Segment>> = (1..).zip(&rows).map(|(id, rows)| segment(id, rows)).collect();
     let end = HOURS as i64 * HOUR;
-    for files in [&[0usize][..], &[0, 1]] {
-        let shared: Vec<Arc<Segment>> = files.iter().map(|file| Arc::clone(&segments[*file])).collect();
-        let snapshot = Snapshot::new(&[], &shared);
+    for (files, is_known) in [(&[0usize][..], false), (&[0, 1], false), (&[0, 1], true)] {
+        let asked_of: Vec<Arc<Segment>> = files.iter().map(|file| Arc::clone(&segments[*file])).collect();
+        let looked_through = if is_known { &asked_of[..] } else { &[] };
+        let shared = SharedSessions::find(looked_through, &|| false).unwrap();
+        let snapshot = Snapshot::new(&[], &asked_of).with_shared(Arc::new(shared));
         let rows: Vec<&Row> = files.iter().flat_map(|file| &rows[*file]).collect();
         for (from, until) in [(0, end), (5 * HOUR + 7, 50 * HOUR + 11)] {
             let span = Span::until(instant(from), instant(until));

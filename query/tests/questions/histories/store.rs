@@ -3,6 +3,7 @@
 //! What the daemon does aside is done in steps, between which anything else may happen: segments are built, then they take the place of
 //! what they were made of, then that is removed.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,9 @@ use format::log::recovery::{ClosedEnd, Recovered};
 use format::manifest::{Closed, LiveLog, LiveSegment, Replacement};
 use format::sealed::SegmentHeader;
 use format::{Error, Level, LogFile, LogHeader, LogId, LogOptions, LogWriter, Record, Segment, SegmentId, Sequence, SiteId, UnixMicros};
-use query::{ActiveIndex, ActiveWriter, ClosedLog, ColumnRule, Division, Input, Keep, Sealed, SegmentRows, Snapshot, Target};
+use query::{
+    ActiveIndex, ActiveWriter, ClosedLog, ColumnRule, Division, Input, Keep, Sealed, SegmentRows, SharedSessions, Snapshot, Target,
+};
 
 pub(super) const DIR: &str = "/data";
 const OPTIONS: LogOptions = LogOptions { capacity_bytes: 1 << 20, step_bytes: 4096 };
@@ -31,6 +34,8 @@ pub(super) struct Store {
     open: Log,
     closed: Vec<Log>,
     segments: Vec<Arc<Segment>>,
+    /// What was found when it was asked last: other segments may be there since.
+    shared: Cell<Arc<SharedSessions>>,
     next_segment: SegmentId,
     /// What is built and not live, the oldest first.
     built: VecDeque<Exchange>,
@@ -148,7 +153,17 @@ impl Store {
             }
         };
         let next_segment = opened.manifest.next_segment();
-        Ok(Store { opened, writer, open, closed, segments, next_segment, built: VecDeque::new(), replaced: VecDeque::new() })
+        Ok(Store {
+            opened,
+            writer,
+            open,
+            closed,
+            segments,
+            shared: Cell::default(),
+            next_segment,
+            built: VecDeque::new(),
+            replaced: VecDeque::new(),
+        })
     }
 
     pub(super) fn next_sequence(&self) -> Sequence {
@@ -158,7 +173,8 @@ impl Store {
     /// What a question sees.
     pub(super) fn snapshot(&self) -> Snapshot {
         let logs: Vec<Arc<ActiveIndex>> = self.closed.iter().chain([&self.open]).map(|log| Arc::clone(&log.index)).collect();
-        Snapshot::new(&logs, &self.segments)
+        let found = SharedSessions::find(&self.segments, &|| false).unwrap();
+        Snapshot::new(&logs, &self.segments).with_shared(self.shared.replace(Arc::new(found)))
     }
 
     /// All rows that are live.
