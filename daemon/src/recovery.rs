@@ -129,7 +129,7 @@ pub(crate) fn recover(directory: DataDirectory, manifest: Manifest, options: Log
         }
     };
     let logs = earlier.iter().map(|log| &log.index).chain([&readers]).cloned().collect();
-    let files = Files { segments: segments.clone(), logs };
+    let files = Files { segments: segments.clone(), logs, ..Files::default() };
     Ok(Start {
         recovered: Recovered { log, index, readers, earlier, segments, names },
         rotation,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use format::{ByteOffset, Damage, LogId, Segment, SegmentId, UnixMicros};
-use query::{ActiveIndex, Missing, Snapshot, Unread};
+use query::{ActiveIndex, Missing, SharedSessions, Snapshot, Unread};
 
 use crate::appender::Exchange;
 use crate::bell::Bell;
@@ -64,6 +64,8 @@ pub(crate) struct Files {
     pub(crate) segments: Vec<Arc<Segment>>,
     /// The indexes of the unsealed logs, oldest first.
     pub(crate) logs: Vec<Arc<ActiveIndex>>,
+    /// The sessions that several segments have, as far as that was found: some of these may be gone, and others have come.
+    pub(crate) shared: Arc<SharedSessions>,
 }
 
 /// How much is sealed.
@@ -90,7 +92,7 @@ impl Store {
     /// What a query sees: everything committed so far, fixed for its whole run.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let files = self.files();
-        Snapshot::new(&files.logs, &files.segments)
+        Snapshot::new(&files.logs, &files.segments).with_shared(Arc::clone(&files.shared))
     }
 
     /// How much is sealed now.
@@ -122,6 +124,17 @@ impl Store {
     /// Adds the index of a log that was just created. For the committer alone.
     pub(crate) fn add(&self, log: Arc<ActiveIndex>) {
         self.change(|files| files.logs.push(log));
+    }
+
+    /// The sessions that several segments have, as they were found last.
+    pub(crate) fn shared(&self) -> Arc<SharedSessions> {
+        Arc::clone(&self.files().shared)
+    }
+
+    /// Lets questions know the sessions that several segments have. For the compactor alone.
+    pub(crate) fn share(&self, shared: SharedSessions) {
+        let shared = Arc::new(shared);
+        self.change(|files| files.shared = shared);
     }
 
     /// Puts segments in the place of what they were made of. For the committer alone.

@@ -113,7 +113,7 @@ fn start_on(fs: &MemFs, created: UnixMicros, sync: SyncMode, segment_bytes: u64,
     let mut folder = Folder { fs: fs.clone(), next: LogId::FIRST, created };
     let log = folder.create(Sequence::FIRST).unwrap();
     let (index, readers) = ActiveWriter::new(Arc::clone(log.reader()));
-    let files = Files { segments: Vec::new(), logs: vec![Arc::clone(&readers)] };
+    let files = Files { logs: vec![Arc::clone(&readers)], ..Files::default() };
     let store = Arc::new(Store::new(files, Vec::new(), Vec::new(), Pool::start().unwrap()));
     let health = Arc::new(Health::default());
     health.serve();

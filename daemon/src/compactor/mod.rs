@@ -15,6 +15,7 @@
 //!   rows off the disk may have. Lack of space is waited out; a failed sync is final, as everywhere.
 //! * A segment that cannot be read is named and left alone until the next start; everything else that goes wrong is tried again later.
 //!
+//! * What segments share is found when there is nothing to merge, and never waited for: answers are the same without.
 //! * A row is left out only if the catalog says that its site was removed, or keeps nothing so old; and nothing is left out for its age
 //!   while the wall clock is not believed.
 //!

@@ -98,6 +98,30 @@ async fn what_is_sealed_is_settled_and_every_id_stays_known() {
     }
 }
 
+#[tokio::test]
+async fn what_settled_segments_share_is_found_when_there_is_nothing_to_merge() {
+    let fs = MemFs::new(1);
+    let life = begin(&fs).unwrap();
+    let mut settled_before = 0;
+    for numbers in [1..=80, 81..=160] {
+        for number in numbers {
+            life.store(number).await;
+        }
+        life.appender.seal().await.unwrap();
+        settled(&life).await;
+        let begun = Instant::now();
+        let is_settled = |segment: &Arc<format::Segment>| segment.provenance().level == Level::Settled;
+        let settled = || life.store.segments().into_iter().filter(is_settled).collect::<Vec<_>>();
+        while !life.store.shared().is_of(&settled()) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", life.store.shared());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(settled().len() > settled_before, "{:?}", life.store.segments());
+        settled_before = settled().len();
+    }
+    life.end();
+}
+
 /// Stores events until something fails, and lets them be settled now and then.
 async fn live(fs: &MemFs, acknowledged: &mut Vec<(usize, u64)>) {
     let Ok(life) = begin(fs) else { return };

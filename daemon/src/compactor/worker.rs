@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use format::sealed::SegmentHeader;
 use format::{ByteOffset, Corruption, Error, Level, Segment, SegmentId, UnixMicros};
-use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, Target, left_out};
+use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, SharedSessions, Target, left_out};
 
 use super::clock::Clock;
 use super::pace::Paced;
@@ -114,6 +114,7 @@ impl Worker {
                     continue;
                 }
                 is_due = self.resting_until.is_some();
+                self.find_shared();
             }
             let timeout = [resting, until_idle].into_iter().filter(|time| !time.is_zero()).min();
             self.store.arrivals().wait(seen, timeout.unwrap_or(self.policy.idle));
@@ -264,6 +265,30 @@ impl Worker {
             Err(error) => {
                 self.lose(segment, error);
                 None
+            }
+        }
+    }
+
+    /// Finds the sessions that settled segments have in common, if other segments are settled than when that was done last. Those that
+    /// arrived are no part of it: they lie over each other, share most of their sessions, and are soon merged.
+    fn find_shared(&mut self) {
+        let mut settled = self.store.segments();
+        settled.retain(|segment| segment.provenance().level == Level::Settled && !self.unreadable.contains(&segment.header().id));
+        if self.store.shared().is_of(&settled) {
+            return;
+        }
+        let begun = Instant::now();
+        match SharedSessions::find(&settled, &|| self.is_stopped()) {
+            Ok(shared) => {
+                self.store.share(shared);
+                tracing::debug!(segments = settled.len(), seconds = begun.elapsed().as_secs_f64(), "found what segments share");
+            }
+            Err(error) => {
+                let is_of =
+                    |segment: &&Arc<Segment>| matches!(&error, query::Error::Segment { segment: id, .. } if *id == segment.header().id);
+                if let Some(segment) = settled.iter().find(is_of) {
+                    self.lose(segment, error);
+                }
             }
         }
     }
