@@ -8,7 +8,7 @@ use std::sync::Arc;
 use format::fs::RealFs;
 use format::sealed::SegmentHeader;
 use format::{Level, Segment, SegmentId, Sequence, UnixMicros};
-use query::{ColumnRule, Compaction, Keep, LiveSegment, Merge, Snapshot, Target};
+use query::{ColumnRule, Compaction, Keep, LiveSegment, Merge, SharedSessions, Snapshot, Target};
 
 use super::arena::Arena;
 use super::questions::{self, Asked, QUESTIONS};
@@ -111,10 +111,20 @@ fn near() -> Range<UnixMicros> {
 pub(crate) fn ask(folder: &Path) {
     let listed = std::fs::read_dir(folder).expect("the folder is there");
     let paths: Vec<PathBuf> = listed.map(|entry| entry.expect("an entry").path()).collect();
-    let (ms, snapshot) = timed(|| opened(&paths));
+    let (ms, segments) = timed(|| opened(&paths));
     println!("{:<32} {:>10} {:>10}", "", "bar", "");
     let print = |what: &str, bar: f64, value: f64| println!("{what:<32} {bar:>10.3} {value:>10.3}");
     print("opened, ms", 1000.0, ms);
+    print("anonymous memory, MB", 128.0, anonymous_mb());
+    // As the daemon does behind all other work, some time after a start and when other segments are settled.
+    let is_settled = |segment: &&Arc<Segment>| segment.provenance().level == Level::Settled;
+    let settled: Vec<Arc<Segment>> = segments.iter().filter(is_settled).cloned().collect();
+    let (ms, shared) = timed(|| SharedSessions::find(&settled, &|| false).expect("the segments are whole"));
+    println!("{:<32} {:>10} {ms:>10.3}", "shared sessions found, ms", "");
+    let without = Snapshot::new(&[], &segments);
+    let snapshot = Snapshot::new(&[], &segments).with_shared(Arc::new(shared));
+    assert!(questions::goal_distinct(&snapshot).rows() == questions::goal_distinct(&without).rows(), "the same without shared sessions");
+    println!("{:<32} {:>10} {:>10.3}", "distinct before that, ms", "", warm(&without, questions::goal_distinct));
     print("anonymous memory, MB", 128.0, anonymous_mb());
     print("goal_year_by_day_totals, ms", 1.0, warm(&snapshot, questions::goal_totals));
     print("goal_year_by_day_distinct, ms", 2.0, warm(&snapshot, questions::goal_distinct));

@@ -101,7 +101,7 @@ fn print_answers(alone: &[PathBuf], loaded: &[PathBuf], engines: &[Engine]) {
     print!("{:<32}", "question, ms");
     head.iter().for_each(|head| print!(" {head:>10}"));
     println!();
-    let (one, many) = (opened(alone), opened(loaded));
+    let (one, many) = (snapshot_of(alone), snapshot_of(loaded));
     for question in &QUESTIONS {
         let (warm, rows) = warm(question, &one);
         let said: Vec<&Said> = engines.iter().filter_map(|engine| engine.said.get(question.name)).collect();
@@ -121,9 +121,12 @@ fn print_answers(alone: &[PathBuf], loaded: &[PathBuf], engines: &[Engine]) {
     }
 }
 
-fn opened(paths: &[PathBuf]) -> Snapshot {
-    let segments: Vec<Arc<Segment>> = paths.iter().map(|path| open(path)).collect();
-    Snapshot::new(&[], &segments)
+fn snapshot_of(paths: &[PathBuf]) -> Snapshot {
+    Snapshot::new(&[], &opened(paths))
+}
+
+fn opened(paths: &[PathBuf]) -> Vec<Arc<Segment>> {
+    paths.iter().map(|path| open(path)).collect()
 }
 
 fn open(path: &Path) -> Arc<Segment> {
@@ -139,7 +142,7 @@ fn warm(question: &Question, snapshot: &Snapshot) -> (f64, Vec<(String, u64)>) {
 
 /// The time with none of the segments in memory: opened anew, so that no page is mapped, and taken out of the page cache.
 fn cold(question: &Question, paths: &[PathBuf]) -> f64 {
-    let snapshot = opened(paths);
+    let snapshot = snapshot_of(paths);
     for path in paths {
         let file = std::fs::File::open(path).expect("the segment is there");
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("the system takes advice");
