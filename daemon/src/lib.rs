@@ -25,6 +25,7 @@ mod rotation;
 mod sealer;
 mod secret;
 mod signals;
+mod space;
 mod store;
 mod telemetry;
 

@@ -16,6 +16,7 @@ use crate::appender::{Exchange, Logs};
 use crate::config::SyncMode;
 use crate::instant;
 use crate::sealer::{self, Place, SegmentIds};
+use crate::space::has_room_for_events;
 
 /// How long growth rests between steps that nobody waits for, so that its syncs do not delay those of batches.
 const GROWTH_PAUSE: Duration = Duration::from_millis(10);
@@ -169,6 +170,13 @@ impl Logs for Rotation {
             Err(Error::Full { .. }) => Ok(log),
             other => other.map(|()| log),
         }
+    }
+
+    fn has_room(&self, growth: u64, longest_log: u64) -> bool {
+        let longest = self.manifest.segments().map(|segment| segment.len_bytes).fold(longest_log, u64::max);
+        // An error counts as enough space: a write finds out.
+        let space = self.directory.fs().space(&self.directory.logs_path());
+        space.map_or(true, |space| has_room_for_events(space, growth, longest))
     }
 
     fn exchange(&mut self, exchange: &Exchange) -> Result<(), Error> {

@@ -20,6 +20,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::statvfs;
+
 use crate::map::Map;
 
 #[cfg(any(test, feature = "double"))]
@@ -86,6 +88,22 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     ///
     /// What the operating system says. Final: see the contract above.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The space of the disk that `path` is on.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// How much space a disk has, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// In all.
+    pub total: u64,
+    /// For users without privileges.
+    pub free: u64,
 }
 
 /// One open file.
@@ -250,6 +268,11 @@ impl FileSystem for RealFs {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         std::fs::File::open(path)?.sync_all()
     }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let disk = statvfs(path)?;
+        Ok(Space { total: disk.f_blocks.saturating_mul(disk.f_frsize), free: disk.f_bavail.saturating_mul(disk.f_frsize) })
+    }
 }
 
 #[derive(Debug)]
@@ -388,6 +411,13 @@ mod tests {
         std::os::unix::fs::symlink(path("gone"), path("dangling")).unwrap();
         assert_eq!(RealFs.list(root.path()).unwrap(), ["file", "folder", "link", "pipe"]);
         assert_eq!(RealFs.open(&path("dangling")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_disk_has_some_space() {
+        let space = RealFs.space(Path::new("/")).unwrap();
+        assert!(space.total > 0 && space.free <= space.total, "{space:?}");
+        assert_eq!(RealFs.space(Path::new("/nowhere/at/all")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

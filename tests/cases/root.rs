@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{Book, Options, SITE_DOMAIN, load};
+use support::{Book, Event, Options, SITE_DOMAIN, load};
 
 /// Runs a command that must succeed, and gives what it printed.
 fn run(program: &str, arguments: &[&str]) -> String {
@@ -137,5 +137,46 @@ fn a_full_file_system_refuses_events_answers_questions_and_recovers_by_itself() 
     load::await_room(&daemon);
     let daemon = daemon.kill().start();
     assert_eq!(daemon.count(&site, load::BIG_EVENT_NAME), stored, "all of it is there after a kill");
+    drop(daemon);
+}
+
+/// A disk that events have filled gives back what a removed site had, in segments that others share, and then takes events again.
+#[test]
+fn on_a_full_file_system_a_site_can_be_removed_and_events_are_taken_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mount = Mount::tmpfs(scratch.path(), 48);
+    // Small logs, so that there are some segments.
+    let daemon = Options::new().data_path(mount.point.join("data")).flag("--segment-bytes", "4194304").start();
+    let (gone, stays) = (daemon.create_site("gone.example"), daemon.create_site(SITE_DOMAIN));
+    let mut sent = 0;
+    let mut fill = || {
+        let mut connection = daemon.connect();
+        let mut stored = 0;
+        loop {
+            let domain = if sent % 2 == 0 { "gone.example" } else { SITE_DOMAIN };
+            let properties = serde_json::json!({ "padding": load::noise(sent, 30 * 1024) });
+            let event = Event::new(load::BIG_EVENT_NAME).with("url", format!("https://{domain}/")).with("properties", properties);
+            let answer = event.send(&mut connection, &daemon.token()).unwrap();
+            match (answer.status, answer.text()) {
+                (202, _) => (sent, stored) = (sent + 1, stored + 1),
+                // The sealer works.
+                (503, "Service busy\n") => std::thread::sleep(Duration::from_millis(20)),
+                (507, _) => return stored,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    while fill() > 0 {
+        assert_eq!(daemon.as_owner("POST", "/api/admin/seal", None).status, 200, "there is space to seal\n{}", daemon.output());
+    }
+    let free = rustix::fs::statvfs(&mount.point).map(|disk| disk.f_bavail * disk.f_frsize).unwrap();
+    println!("{sent} events of 30 KiB, {free} bytes are left");
+    let half = daemon.count(&stays, load::BIG_EVENT_NAME);
+    assert_eq!((daemon.count(&gone, load::BIG_EVENT_NAME) + half, sent / 2), (sent, half));
+    let daemon = daemon.kill().start();
+    assert_eq!(daemon.report(&Event::new(load::BIG_EVENT_NAME)).status, 507, "after a restart as well");
+    assert_eq!(daemon.as_owner("DELETE", &format!("/api/sites/{gone}"), None).status, 200);
+    load::await_room(&daemon);
+    assert_eq!(daemon.count(&stays, load::BIG_EVENT_NAME), half, "nothing else is gone");
     drop(daemon);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{Daemon, Event, Options, SITE_DOMAIN, Sealed, run_cli, run_cli_with};
+use support::{Daemon, Event, Options, SITE_DOMAIN, Sealed, load, run_cli, run_cli_with};
 
 const NAME: &str = "kept";
 const EVENTS: u64 = 20;
@@ -155,17 +155,6 @@ fn full_logs_are_sealed_by_themselves() {
     assert_eq!(daemon.count(&site, NAME), 50);
 }
 
-/// Text that no compression makes much shorter.
-fn noise(seed: u64, len: usize) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut state = seed * 2 + 1;
-    let mut letter = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(LETTERS[(state >> 58) as usize])
-    };
-    (0..len).map(|_| letter()).collect()
-}
-
 /// A disk that has room for another log and not for the segment, by a limit on the size of files.
 #[test]
 fn without_space_for_a_segment_events_are_stored_and_counted_until_there_is() {
@@ -175,7 +164,7 @@ fn without_space_for_a_segment_events_are_stored_and_counted_until_there_is() {
     };
     let daemon = Daemon::start();
     let site = daemon.create_site(SITE_DOMAIN);
-    let big = |number: u64| event(number).with("properties", json!({ "padding": noise(number, 30 * 1024) }));
+    let big = |number: u64| event(number).with("properties", json!({ "padding": load::noise(number, 30 * 1024) }));
     let mut sequences: Vec<u64> = (0..250).map(|number| daemon.report(&big(number)).sequence().unwrap()).collect();
     limit(&daemon, &(4 * 1024 * 1024).to_string());
     for _ in 0..2 {

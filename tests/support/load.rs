@@ -197,6 +197,17 @@ fn sequence(answer: &Answer) -> u64 {
     answer.sequence().expect("a stored event has a sequence")
 }
 
+/// Text that no compression makes much shorter.
+pub fn noise(seed: u64, len: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut state = seed * 2 + 1;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(LETTERS[(state >> 58) as usize])
+    };
+    (0..len).map(|_| letter()).collect()
+}
+
 /// The event that fills a disk.
 pub const BIG_EVENT_NAME: &str = "big";
 

@@ -1,6 +1,7 @@
 //! The committer's thread: what it does with a batch, and when it does something without being asked.
 
 use std::collections::HashMap;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -74,6 +75,9 @@ pub(crate) trait Logs: Send {
     /// [`format::Error::Full`] if there is no space: the log stays open and is asked about again. Anything else is final.
     fn next(&mut self, ended: &LogWriter) -> Result<LogWriter, format::Error>;
 
+    /// Whether a log may grow by so many bytes for events, where no live log is longer than `longest_log`: a full disk keeps a reserve.
+    fn has_room(&self, growth: u64, longest_log: u64) -> bool;
+
     /// Commits segments: they are live when this returns, and what they take the place of is not.
     ///
     /// # Errors
@@ -133,6 +137,8 @@ pub(super) struct Committer {
     store: Arc<Store>,
     health: Arc<Health>,
     policy: Policy,
+    /// Whether the operator was told that there is no space, and not yet that there is.
+    is_full: bool,
     /// Taken and not answered, oldest first; and the outcomes of all their records, one after the other.
     requests: Vec<Request>,
     outcomes: Vec<Outcome>,
@@ -203,6 +209,7 @@ impl Committer {
             store,
             health,
             policy,
+            is_full: false,
             requests: Vec::new(),
             outcomes: Vec::new(),
             held: Held::default(),
@@ -382,7 +389,7 @@ impl Committer {
 
     /// Finds the outcome of each new record, appends those that are to be stored as one batch, and indexes them.
     fn append(&mut self) -> Result<(), format::Error> {
-        let Committer { requests, outcomes, log, index, earlier, segments, names, held, .. } = self;
+        let Committer { logs, requests, outcomes, log, index, earlier, segments, names, held, is_full, .. } = self;
         let first = log.next_sequence();
         let submissions = requests[held.requests..].iter().map(|request| &request.submission);
         let mut stored: Vec<(ByteOffset, RecordHead<'_>)> = Vec::with_capacity(submissions.clone().map(Submission::len).sum());
@@ -415,8 +422,19 @@ impl Committer {
         if stored.is_empty() {
             return Ok(());
         }
-        let refusal = match log.append(instant::now()) {
+        let growth = log.growth_bytes();
+        // Asked again for every batch that is refused, so that events are taken again as soon as there is space.
+        let appended = if growth == 0 || logs.has_room(growth, longest(log, earlier)) {
+            log.append(instant::now())
+        } else {
+            log.discard();
+            Err(format::Error::Full { path: log.reader().path().to_owned(), source: io::ErrorKind::StorageFull.into() })
+        };
+        let refusal = match appended {
             Ok(_) => {
+                if mem::take(is_full) {
+                    tracing::info!("there is space for events again");
+                }
                 names.keep();
                 let mut sequence = first;
                 for (offset, record) in &stored {
@@ -427,7 +445,9 @@ impl Committer {
                 return Ok(());
             }
             Err(error @ format::Error::Full { .. }) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no space for events");
+                if !mem::replace(is_full, true) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no space for events");
+                }
                 Outcome::DiskFull
             }
             Err(error @ format::Error::TooLarge { .. }) => {
@@ -550,7 +570,9 @@ impl Committer {
         let log = match self.logs.next(&self.log) {
             Ok(log) => log,
             Err(error @ format::Error::Full { .. }) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no space for a new log");
+                if !mem::replace(&mut self.is_full, true) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no space for a new log");
+                }
                 return Ok(false);
             }
             Err(error) => return Err(error),
@@ -568,6 +590,12 @@ impl Committer {
         self.prove_at = None;
         Ok(true)
     }
+}
+
+/// The length of the longest unsealed log.
+fn longest(log: &LogWriter, earlier: &[Unsealed]) -> u64 {
+    let ends = earlier.iter().map(|log| log.index.log().watermark().committed_end());
+    ends.fold(log.end(), ByteOffset::max).value()
 }
 
 /// How old a log is; one from the future, under a clock that was set back, is new.

@@ -16,6 +16,7 @@ use super::*;
 use crate::config::SyncMode;
 use crate::question::Pool;
 use crate::sealer::{self, Place, SegmentIds};
+use crate::space::has_room_for_events;
 use crate::store::Files;
 
 const SITE: SiteId = SiteId::new([1; 16]);
@@ -74,6 +75,10 @@ impl Folder {
 impl Logs for Folder {
     fn exchange(&mut self, exchange: &Exchange) -> Result<(), format::Error> {
         exchange.added.iter().try_for_each(|sealed| sealed.finished.commit())
+    }
+
+    fn has_room(&self, growth: u64, longest_log: u64) -> bool {
+        has_room_for_events(self.fs.space(Path::new(DIR)).unwrap(), growth, longest_log)
     }
 
     fn tidy(&mut self) -> Result<(), format::Error> {
@@ -225,6 +230,40 @@ async fn a_full_disk_refuses_and_takes_events_again_when_there_is_space() {
     let taken = bench.appender.submit(big(&[Some("b"), Some("a"), Some("b")])).unwrap();
     assert_eq!(taken.await, [stored(2), duplicate(1), duplicate(2)]);
     assert_eq!(sequences(&bench.end(), LogId::FIRST, 1).0, [1, 2]);
+}
+
+#[tokio::test]
+async fn events_leave_a_reserve_on_the_disk_in_which_their_log_can_be_sealed() {
+    let bench = bench(SyncMode::Always);
+    bench.fs.resize(6 << 20);
+    let log = Path::new(DIR).join(LogId::FIRST.file_name());
+    let mut count = 0;
+    let fill = async |count: &mut u64| {
+        loop {
+            match bench.appender.submit(big(&[None])).unwrap().await[..] {
+                [Outcome::Stored { .. }] => *count += 1,
+                [Outcome::DiskFull] => break,
+                ref other => panic!("{other:?}"),
+            }
+        }
+        let (space, len) = (bench.fs.space(Path::new(DIR)).unwrap(), bench.fs.live(&log).unwrap().len() as u64);
+        // The log has grown a little ahead of its events.
+        let least = len + (2304 << 10) - 3 * OPTIONS.step_bytes;
+        assert!((least..least + (64 << 10)).contains(&space.free), "{space:?} beside {len}");
+    };
+    fill(&mut count).await;
+    // Short ones fit into what the log has grown ahead.
+    while matches!(bench.one(None).await, Outcome::Stored { .. }) {
+        count += 1;
+    }
+    let writes = bench.fs.calls(Some(Op::Write));
+    assert_eq!(bench.one(None).await, Outcome::DiskFull);
+    assert_eq!(bench.fs.calls(Some(Op::Write)), writes, "nothing is tried");
+    assert!(bench.health.ready());
+    bench.fs.resize(10 << 20);
+    fill(&mut count).await;
+    assert!(count > 180, "{count}, of 20 KB most");
+    assert_eq!(sequences(&bench.end(), LogId::FIRST, 1).0.len() as u64, count);
 }
 
 #[tokio::test]

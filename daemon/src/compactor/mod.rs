@@ -20,12 +20,11 @@
 //!   while the wall clock is not believed.
 //!
 //! Parts, in reading order: `worker` (the thread), `rules` (what is left out), `clock` (whether the time is right), `pace` (how fast it
-//! writes), `space` (when it may).
+//! writes). When there is room for that says `crate::space`.
 
 mod clock;
 mod pace;
 mod rules;
-mod space;
 mod worker;
 
 #[cfg(test)]
@@ -37,6 +36,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use format::UnixMicros;
+use format::fs::Space;
 use query::Compaction;
 
 use crate::appender::Appender;
@@ -45,7 +45,6 @@ use crate::health::Health;
 use crate::sealer::Place;
 use crate::store::Store;
 pub(crate) use rules::Rules;
-pub(crate) use space::Space;
 use worker::Worker;
 
 /// For how long nothing must have arrived before what is there is settled.
@@ -70,14 +69,14 @@ pub(crate) struct Policy {
 impl Policy {
     /// As in life, on the disk that `place` is on, for the sites of `catalog`.
     pub(crate) fn new(place: &Place, catalog: Arc<Catalog>, last_commit: UnixMicros, bytes_per_second: u64) -> Policy {
-        let path = place.segments_path.clone();
+        let (fs, path) = (Arc::clone(&place.fs), place.segments_path.clone());
         Policy {
             measures: Compaction::default(),
             idle: IDLE,
             bytes_per_second,
             rules: Box::new(move |now| Rules::of(&catalog.contents(), now)),
             last_commit,
-            space: Box::new(move || Space::of(&path)),
+            space: Box::new(move || fs.space(&path)),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use format::fs::{File, FileSystem};
+use format::fs::{File, FileSystem, Space};
 use format::map::Map;
 
 /// How long a writer rests between two looks at whether to stop.
@@ -96,6 +96,10 @@ impl FileSystem for Paced {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.below.sync_dir(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.below.space(path)
     }
 }
 

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use format::fs::FileSystem;
 use format::fs::double::{Dice, Fault, FaultKind, MemFs, Op};
-use format::{Level, UnixMicros};
+use format::{Kind, Level, Record, Source, UnixMicros};
 use query::{LiveSegment, Missing};
 
 use super::*;
-use crate::appender::{Exchange, Outcome};
+use crate::appender::{Exchange, Outcome, Submission};
 use crate::config::SyncMode;
 use crate::sealer::tests::{Life, SITE, duplicate, stored};
 
@@ -368,6 +368,60 @@ async fn a_disk_without_room_for_merges_gets_back_what_has_expired() {
     expiring.expire(5, &[4, 3]).await;
     assert!(expiring.life.store.segments().iter().all(|segment| segment.provenance().level == Level::Arrived), "nothing else is merged");
     expiring.life.end();
+}
+
+/// The same with events that fill the disk: they stop where a segment can still be written anew, and are taken again when that is done.
+#[tokio::test]
+async fn a_disk_full_of_events_gives_back_what_has_expired_and_takes_events_again() {
+    let fs = MemFs::new(1);
+    fs.resize(3 << 20);
+    let (cutoff, below) = (Arc::new(AtomicI64::new(0)), fs.clone());
+    let told = Arc::clone(&cutoff);
+    let rules = Box::new(move |_| Rules::with(&[(SITE, UnixMicros::new(told.load(Ordering::Relaxed)).unwrap())], &[]));
+    let measures = Compaction { settled_rows: 2_000, ..MEASURES };
+    let policy = Policy { rules, measures, space: Box::new(move || below.space(Path::new("/data/segments"))), ..policy() };
+    let life = Life::begin_compacting(&fs, SyncMode::Always, time, Some(policy)).unwrap();
+    let mut batches = 0;
+    let fill = async |batches: &mut usize| {
+        loop {
+            let mut batch = Submission::new();
+            for number in *batches * 60..(*batches + 1) * 60 {
+                let (time, properties) = (time(number), format!("{{\"plan\":\"{:x}\"}}", Dice::new(number as u64).below(u64::MAX)));
+                let record = Record::new(Kind::Event, Source::Server, SITE, time, time);
+                batch.push(&Record { name: "signup", properties: &properties, ..record }).unwrap();
+            }
+            match life.appender.submit(batch).unwrap().await[0] {
+                Outcome::Stored { .. } => *batches += 1,
+                Outcome::Behind => tokio::time::sleep(Duration::from_millis(1)).await,
+                Outcome::DiskFull => return *batches,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    loop {
+        let before = fill(&mut batches).await;
+        life.appender.seal().await.unwrap();
+        let files = || (life.files("logs").len(), life.files("segments"));
+        let mut seen = (0, Vec::new());
+        // As long as something is merged.
+        while files() != std::mem::replace(&mut seen, files()) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        if fill(&mut batches).await == before {
+            break;
+        }
+    }
+    let count = batches;
+    assert_eq!((life.store.snapshot().rows(), life.health.ready()), (count as u64 * 60, true));
+    cutoff.store(time(1).micros(), Ordering::Relaxed);
+    let begun = Instant::now();
+    while fill(&mut batches).await == count {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?} after {count} batches", fs.space(Path::new("/")));
+        life.store.arrivals().ring();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(life.store.snapshot().rows() < batches as u64 * 60 && life.health.failure().is_none());
+    life.end();
 }
 
 #[tokio::test]

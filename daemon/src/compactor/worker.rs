@@ -9,15 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use format::fs::Space;
 use format::sealed::SegmentHeader;
 use format::{ByteOffset, Corruption, Error, Level, Segment, SegmentId, UnixMicros};
 use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, SharedSessions, Target, left_out};
 
 use super::clock::Clock;
 use super::pace::Paced;
-use super::{Policy, Rules, Space};
+use super::{Policy, Rules};
 use crate::appender::{Appender, Exchange};
 use crate::sealer::Place;
+use crate::space::{has_room_for_merge, has_room_to_shorten_to};
 use crate::store::Store;
 use crate::{instant, priority};
 
@@ -148,7 +150,7 @@ impl Worker {
             let inputs: Vec<_> = segments.iter().filter(|segment| merge.inputs.contains(&segment.header().id)).cloned().collect();
             // Outputs are as long as the inputs at most, or nearly.
             let bytes = inputs.iter().map(|segment| segment.len_bytes()).sum();
-            is_short = space.is_some_and(|space| !space.has_room_for(bytes));
+            is_short = space.is_some_and(|space| !has_room_for_merge(space, bytes));
             plan = (!is_short).then(|| Plan { inputs, division: merge.division, levels: merge.levels, rules: rules.clone() });
         }
         let Some(plan) = plan.or_else(|| self.rewrite_next(&segments, &rules, space, &mut is_short)) else {
@@ -199,7 +201,7 @@ impl Worker {
             }
             // Rows are about equally long.
             let len = segment.len_bytes().saturating_mul(all - rows) / all;
-            let has_room = space.is_none_or(|space| space.has_room_to_shorten_to(len));
+            let has_room = space.is_none_or(|space| has_room_to_shorten_to(space, len));
             lacks_room.set(lacks_room.get() || !has_room);
             Ok(has_room)
         });

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use disk::{Disk, FileId, Verdict};
 pub use fault::{Dice, Fault, FaultKind, Op};
 
-use super::{File, FileSystem};
+use super::{File, FileSystem, Space};
 use crate::map::Map;
 
 /// The file system; clones share one disk.
@@ -67,6 +67,11 @@ impl MemFs {
     /// Takes back [`MemFs::fail`].
     pub fn heal(&self) {
         self.disk().faults.clear();
+    }
+
+    /// How long all files together may be, in bytes, from now on: a write that makes them longer answers ENOSPC. Endless before.
+    pub fn resize(&self, bytes: u64) {
+        self.disk().resize(bytes);
     }
 
     /// How many calls of a kind, or of any kind, were made so far, failed ones among them.
@@ -151,6 +156,10 @@ impl FileSystem for MemFs {
             Verdict::Cut { .. } => Err(fault::io_error()),
         }
     }
+
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        Ok(self.disk().space())
+    }
 }
 
 #[derive(Debug)]
@@ -188,6 +197,9 @@ impl File for MemFile {
             Verdict::Fail(error) => (disk.dice_below(buf.len()), Err(error)),
             Verdict::Cut { first } => (if first { buf.len() } else { 0 }, Err(fault::io_error())),
         };
+        if !disk.has_room(self.id, offset + written as u64) {
+            return Err(fault::full_error());
+        }
         disk.file_mut(self.id).write(&buf[..written], offset);
         result
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{File, FileSystem, RealFs, open_file};
+use super::{File, FileSystem, RealFs, Space, open_file};
 
 /// Opens files for reading and refuses everything else, so that a directory can be read that may not be written: another user's, or a
 /// copy on a medium that is mounted read-only.
@@ -43,6 +43,10 @@ impl FileSystem for ReadOnlyFs {
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         refused()
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        RealFs.space(path)
     }
 }
 

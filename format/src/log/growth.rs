@@ -65,6 +65,12 @@ impl Growth {
         lock(&self.state).prepared_end
     }
 
+    /// By how many bytes the file has yet to grow for everything below `end` to be reserved: 0 mostly, for it grows ahead.
+    pub fn missing_for(&self, end: u64) -> u64 {
+        let state = lock(&self.state);
+        self.goal(state.wanted_end.max(end)).saturating_sub(state.prepared_end).next_multiple_of(self.step_bytes)
+    }
+
     /// Waits until everything below `end` is prepared, growing the file with `grow`, ahead as the helper would, if there is no helper.
     ///
     /// # Errors
@@ -77,10 +83,10 @@ impl Growth {
             state.failure = None;
         }
         state.wanted_end = state.wanted_end.max(end);
-        if state.prepared_end < self.goal(&state) {
+        if state.prepared_end < self.goal(state.wanted_end) {
             self.wake();
         }
-        while !state.helper_runs && state.failure.is_none() && state.prepared_end < self.goal(&state) {
+        while !state.helper_runs && state.failure.is_none() && state.prepared_end < self.goal(state.wanted_end) {
             let from = state.prepared_end;
             match grow(from, from + self.step_bytes) {
                 Ok(()) => state.prepared_end = from + self.step_bytes,
@@ -111,7 +117,7 @@ impl Growth {
             if state.stopped || matches!(state.failure, Some(GrowthFailure::Final(_))) {
                 break;
             }
-            if state.prepared_end >= self.goal(&state) || state.failure.is_some() {
+            if state.prepared_end >= self.goal(state.wanted_end) || state.failure.is_some() {
                 state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
                 continue;
             }
@@ -133,8 +139,8 @@ impl Growth {
     }
 
     /// Where the helper rests: some steps ahead of what was asked for, within the limit.
-    fn goal(&self, state: &State) -> u64 {
-        (state.wanted_end + STEPS_AHEAD * self.step_bytes).min(self.limit).max(state.wanted_end)
+    fn goal(&self, wanted_end: u64) -> u64 {
+        (wanted_end + STEPS_AHEAD * self.step_bytes).min(self.limit).max(wanted_end)
     }
 
     /// Ends the helper; a step under way is finished first.

@@ -181,6 +181,16 @@ impl LogWriter {
         self.batch.len()
     }
 
+    /// By how many bytes the file has yet to grow for the open batch, and ahead of the next ones: 0 mostly. Takes a lock.
+    pub fn growth_bytes(&self) -> u64 {
+        self.growth.missing_for(self.batch_end())
+    }
+
+    /// Where the open batch will end.
+    fn batch_end(&self) -> u64 {
+        self.end + (self.batch.len().next_multiple_of(ALIGNMENT) + COMMIT_FRAME_LEN_BYTES) as u64
+    }
+
     /// Ends the open batch with a commit frame and writes it. Not durable yet.
     ///
     /// # Errors
@@ -223,9 +233,9 @@ impl LogWriter {
 
     fn append_with(&mut self, now: UnixMicros, clean: bool) -> Result<Appended, Error> {
         self.refuse_if_poisoned()?;
+        let end = self.batch_end();
         self.batch.resize(self.batch.len().next_multiple_of(ALIGNMENT), 0);
         let commit_at = self.end + self.batch.len() as u64;
-        let end = commit_at + COMMIT_FRAME_LEN_BYTES as u64;
         let len_bytes = end - self.end;
         if len_bytes > MAX_BATCH_BYTES as u64 {
             self.discard();

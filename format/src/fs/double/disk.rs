@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 pub(super) use super::fault::Verdict;
 use super::fault::{Dice, Faults, Op};
+use crate::fs::Space;
 
 /// The unit a medium writes whole or not, unless it tears even that.
 const SECTOR_BYTES: usize = 512;
+
+/// More than tests write.
+const ENDLESS: u64 = 1 << 50;
 
 /// Which file, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +161,8 @@ pub(super) struct Disk {
     durable: Names,
     pending: Vec<NameChange>,
     dice: Dice,
+    /// How long all files together may be.
+    capacity: u64,
     pub(super) faults: Faults,
 }
 
@@ -167,7 +173,38 @@ fn error(kind: io::ErrorKind) -> io::Error {
 impl Disk {
     pub(super) fn new(dice: Dice) -> Disk {
         let root = Names::from([(PathBuf::from("/"), Entry::Folder)]);
-        Disk { files: Vec::new(), live: root.clone(), durable: root, pending: Vec::new(), dice, faults: Faults::default() }
+        Disk {
+            files: Vec::new(),
+            live: root.clone(),
+            durable: root,
+            pending: Vec::new(),
+            dice,
+            capacity: ENDLESS,
+            faults: Faults::default(),
+        }
+    }
+
+    pub(super) fn resize(&mut self, bytes: u64) {
+        self.capacity = bytes;
+    }
+
+    /// What files without a name take is given back at once.
+    pub(super) fn space(&self) -> Space {
+        let used: usize = self.live.values().map(|entry| self.len(*entry)).sum();
+        Space { total: self.capacity, free: self.capacity.saturating_sub(used as u64) }
+    }
+
+    fn len(&self, entry: Entry) -> usize {
+        match entry {
+            Entry::Folder => 0,
+            Entry::File(id) => self.file(id).live.len(),
+        }
+    }
+
+    /// Whether a file may become so long.
+    pub(super) fn has_room(&self, id: FileId, len: u64) -> bool {
+        let growth = len.saturating_sub(self.file(id).live.len() as u64);
+        growth == 0 || self.capacity == ENDLESS || growth <= self.space().free
     }
 
     pub(super) fn verdict(&mut self, op: Op) -> Verdict {
@@ -300,6 +337,7 @@ impl Disk {
         }
         // A name whose folder is not there is not there either; parents sort before what is in them.
         let mut disk = Disk::new(self.dice.clone());
+        disk.capacity = self.capacity;
         for (path, entry) in names {
             if !path.parent().is_none_or(|parent| disk.live.contains_key(parent)) {
                 continue;

@@ -60,7 +60,7 @@ pub(super) fn io_error() -> io::Error {
     io::Error::from_raw_os_error(5)
 }
 
-fn full_error() -> io::Error {
+pub(super) fn full_error() -> io::Error {
     io::Error::from_raw_os_error(28)
 }
 
