@@ -62,7 +62,7 @@ impl Rotation {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] with nothing left behind; anything else is final.
+    /// [`Error::Full`], and one that is out of descriptors, with nothing left behind; anything else is final.
     pub(crate) fn create(&mut self, base_sequence: Sequence) -> Result<LogWriter, Error> {
         let logs_path = self.directory.logs_path();
         let header = LogHeader {
@@ -185,9 +185,7 @@ impl Logs for Rotation {
         for sealed in &exchange.added {
             sealed.finished.commit()?;
             let segment = &sealed.segment;
-            let path = segment.path();
-            let len_bytes = self.directory.fs().open(path).and_then(|file| file.len()).map_err(Error::io("read", path))?;
-            added.push(LiveSegment::new(segment.header(), segment.provenance(), segment.rows(), len_bytes));
+            added.push(LiveSegment::new(segment.header(), segment.provenance(), segment.rows(), segment.len_bytes()));
         }
         let Exchange { logs, segments, lost, .. } = exchange;
         self.manifest.replace(&Replacement { logs: logs.clone(), segments: segments.clone(), added, lost: lost.clone() })
@@ -195,8 +193,9 @@ impl Logs for Rotation {
 
     fn tidy(&mut self) -> Result<(), Error> {
         match self.manifest.tidy(&**self.directory.fs(), self.directory.path()) {
-            // The old file goes on, and there will be space.
+            // The old file goes on, and there will be space, or a descriptor.
             Ok(_) | Err(Error::Full { .. }) => Ok(()),
+            Err(error) if error.is_out_of_descriptors() => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -82,11 +82,12 @@ impl DataDirectory {
     ///
     /// [`Error::NetworkFileSystem`], [`Error::Incoherent`], [`Error::Locked`]; as [`DataDirectory::open_on`].
     pub fn open(path: &Path) -> Result<Opened, Error> {
-        RealFs.create_dir(path).map_err(Error::io("create", path))?;
+        let fs = Arc::new(RealFs::default());
+        fs.create_dir(path).map_err(Error::io("create", path))?;
         place::require_local(path)?;
         let lock = DirectoryLock::acquire(path)?;
         place::require_coherent(path)?;
-        open(Arc::new(RealFs), path, Some(lock))
+        open(fs, path, Some(lock))
     }
 
     /// Opens a data directory on any file system, unlocked: for tests, on the double.

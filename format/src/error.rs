@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::frame::FrameDamage;
+use crate::fs::is_out_of_descriptors;
 use crate::record::RecordError;
 use crate::units::{ByteOffset, Sequence, UnixMicros};
 
@@ -112,7 +113,12 @@ impl Error {
     /// Whether a sync of a file or folder failed. What was written to it since the last one may be gone though it can be read, and no second
     /// sync would tell.
     pub fn is_failed_sync(&self) -> bool {
-        matches!(self, Error::Io { operation: "sync", .. } | Error::Poisoned { .. })
+        matches!(self, Error::Io { operation: "sync", .. } | Error::Poisoned { .. }) && !self.is_out_of_descriptors()
+    }
+
+    /// Whether there was no descriptor to open a file or folder with. It passes by itself.
+    pub fn is_out_of_descriptors(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if is_out_of_descriptors(source))
     }
 }
 

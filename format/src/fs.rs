@@ -7,20 +7,23 @@
 //!
 //! * bytes written are durable only once a later [`File::sync_data`] of that file returned ok;
 //! * a created, renamed or removed name is durable only once a later [`FileSystem::sync_dir`] of its folder did;
+//! * a sync that could not begin, for want of a descriptor, has failed nothing: [`is_out_of_descriptors`];
 //! * a sync that failed says nothing about any later sync: the operating system may answer ok to the next one and
 //!   yet have lost the bytes. Callers treat the first failure as final.
 //!
 //! Only [`read_exact_at`] and [`write_all_at`] loop over short transfers; the traits are as raw as the calls below
 //! them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
-use std::sync::Arc;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::statvfs;
+use rustix::io::Errno;
 
 use crate::map::Map;
 
@@ -204,9 +207,65 @@ pub fn write_all_at(file: &dyn File, mut buf: &[u8], mut offset: u64) -> io::Res
     Ok(())
 }
 
+/// Whether there was no descriptor to open a file or folder with: nothing has changed, and it passes by itself.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// The file system of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealFs;
+///
+/// A folder is open from before the first change of names in it on, and stays so: where no descriptor is left, a change fails before
+/// anything has changed, and its sync needs none.
+#[derive(Debug, Default)]
+pub struct RealFs {
+    folders: Mutex<HashMap<PathBuf, Arc<std::fs::File>>>,
+}
+
+impl RealFs {
+    /// The folder at `path`, open.
+    fn folder(&self, path: &Path) -> io::Result<Arc<std::fs::File>> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = std::fs::metadata(if path.as_os_str().is_empty() { Path::new(".") } else { path })?;
+        if let Some(open) = folders.get(path) {
+            let open_one = open.metadata()?;
+            // Another one may have its name by now.
+            if (open_one.dev(), open_one.ino()) == (named.dev(), named.ino()) {
+                return Ok(Arc::clone(open));
+            }
+        }
+        let open = Arc::new(std::fs::File::open(if path.as_os_str().is_empty() { Path::new(".") } else { path })?);
+        folders.insert(path.to_owned(), Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Makes sure that the folder of `path` is open.
+    fn open_folder_of(&self, path: &Path) -> io::Result<()> {
+        path.parent().map_or(Ok(()), |folder| self.folder(folder).map(drop))
+    }
+}
+
+/// The names in a folder.
+fn list(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        // A link to a disk that is not mounted is a file that is missing.
+        if entry.file_type()?.is_symlink() && !entry.path().exists() {
+            continue;
+        }
+        if let Ok(name) = entry.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The space of the disk that `path` is on.
+fn space(path: &Path) -> io::Result<Space> {
+    let disk = statvfs(path)?;
+    Ok(Space { total: disk.f_blocks.saturating_mul(disk.f_frsize), free: disk.f_bavail.saturating_mul(disk.f_frsize) })
+}
 
 /// Opens what is a file. What is none, a directory above all, has an error of the kind `IsADirectory`.
 fn open_file(options: &OpenOptions, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -222,33 +281,21 @@ impl FileSystem for RealFs {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if path.is_dir() {
-                    Ok(())
-                } else {
-                    Err(io::ErrorKind::NotADirectory.into())
+                if !path.is_dir() {
+                    return Err(io::ErrorKind::NotADirectory.into());
                 }
             }
-            result => result,
+            result => result?,
         }
+        self.folder(path).map(drop)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(dir)? {
-            let entry = entry?;
-            // A link to a disk that is not mounted is a file that is missing.
-            if entry.file_type()?.is_symlink() && !entry.path().exists() {
-                continue;
-            }
-            if let Ok(name) = entry.file_name().into_string() {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
+        list(dir)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open_folder_of(path)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
@@ -258,20 +305,22 @@ impl FileSystem for RealFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.open_folder_of(from)?;
+        self.open_folder_of(to)?;
         std::fs::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.open_folder_of(path)?;
         std::fs::remove_file(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        std::fs::File::open(path)?.sync_all()
+        self.folder(path)?.sync_all()
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
-        let disk = statvfs(path)?;
-        Ok(Space { total: disk.f_blocks.saturating_mul(disk.f_frsize), free: disk.f_bavail.saturating_mul(disk.f_frsize) })
+        space(path)
     }
 }
 
@@ -309,7 +358,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::Mutex;
 
     use super::*;
 
@@ -383,17 +431,17 @@ mod tests {
     fn what_is_created_belongs_to_its_owner_alone() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("data");
-        RealFs.create_dir(&dir).unwrap();
-        RealFs.create_dir(&dir).unwrap();
-        RealFs.create(&dir.join("b")).unwrap();
-        RealFs.create(&dir.join("a")).unwrap();
+        RealFs::default().create_dir(&dir).unwrap();
+        RealFs::default().create_dir(&dir).unwrap();
+        RealFs::default().create(&dir.join("b")).unwrap();
+        RealFs::default().create(&dir.join("a")).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&dir), 0o700);
         assert_eq!(mode(&dir.join("a")), 0o600);
-        assert_eq!(RealFs.list(&dir).unwrap(), ["a", "b"]);
-        assert_eq!(RealFs.create(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(RealFs.open(&dir.join("c")).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(RealFs.create_dir(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(RealFs::default().list(&dir).unwrap(), ["a", "b"]);
+        assert_eq!(RealFs::default().create(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(RealFs::default().open(&dir.join("c")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(RealFs::default().create_dir(&dir.join("a")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
     }
 
     #[test]
@@ -403,27 +451,42 @@ mod tests {
         std::fs::create_dir(path("folder")).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
         for name in ["folder", "pipe"] {
-            assert_eq!(RealFs.open(&path(name)).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+            assert_eq!(RealFs::default().open(&path(name)).unwrap_err().kind(), io::ErrorKind::IsADirectory);
             assert_eq!(ReadOnlyFs.open(&path(name)).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         }
-        RealFs.create(&path("file")).unwrap();
+        RealFs::default().create(&path("file")).unwrap();
         std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
         std::os::unix::fs::symlink(path("gone"), path("dangling")).unwrap();
-        assert_eq!(RealFs.list(root.path()).unwrap(), ["file", "folder", "link", "pipe"]);
-        assert_eq!(RealFs.open(&path("dangling")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(RealFs::default().list(root.path()).unwrap(), ["file", "folder", "link", "pipe"]);
+        assert_eq!(RealFs::default().open(&path("dangling")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_folder_is_synced_under_the_name_it_has_now() {
+        let root = tempfile::tempdir().unwrap();
+        let (fs, dir) = (RealFs::default(), root.path().join("folder"));
+        fs.create_dir(&dir).unwrap();
+        let first = fs.folder(&dir).unwrap();
+        assert!(Arc::ptr_eq(&first, &fs.folder(&dir).unwrap()), "it stays open");
+        std::fs::rename(&dir, root.path().join("elsewhere")).unwrap();
+        assert_eq!(fs.sync_dir(&dir).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs.create_dir(&dir).unwrap();
+        fs.create(&dir.join("file")).unwrap();
+        fs.sync_dir(&dir).unwrap();
+        assert!(!Arc::ptr_eq(&first, &fs.folder(&dir).unwrap()));
     }
 
     #[test]
     fn a_disk_has_some_space() {
-        let space = RealFs.space(Path::new("/")).unwrap();
+        let space = RealFs::default().space(Path::new("/")).unwrap();
         assert!(space.total > 0 && space.free <= space.total, "{space:?}");
-        assert_eq!(RealFs.space(Path::new("/nowhere/at/all")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(RealFs::default().space(Path::new("/nowhere/at/all")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
     fn a_mapping_sees_what_is_written_after_it_was_made() {
         let root = tempfile::tempdir().unwrap();
-        let file = RealFs.create(&root.path().join("f")).unwrap();
+        let file = RealFs::default().create(&root.path().join("f")).unwrap();
         let map = Arc::clone(&file).map(1 << 20).unwrap();
         write_all_at(&*file, b"hello", 5000).unwrap();
         assert_eq!(map.read(5000, 5, &mut Vec::new()).unwrap(), b"hello");

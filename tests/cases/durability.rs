@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Book, Daemon, Event, Options, SITE_DOMAIN, load};
+use support::{Book, Connection, Daemon, Event, Options, SITE_DOMAIN, load};
 
 /// A number that is different in every run; the cases print what they chose.
 fn random(below: u64) -> u64 {
@@ -162,6 +162,46 @@ fn a_full_disk_refuses_events_answers_questions_and_recovers_by_itself() {
     let daemon = daemon.kill().through(NO_WRAPPER).start();
     assert_eq!(daemon.count(&site, load::BIG_EVENT_NAME), stored, "all of it is there after a kill");
     assert_eq!(daemon.count(&site, load::EVENT_NAME), 1);
+}
+
+/// Clients have taken every file descriptor when a log is full: events are refused until there are some.
+#[test]
+fn without_file_descriptors_the_daemon_goes_on_and_loses_nothing() {
+    let daemon = Options::new().flag("--segment-bytes", "64KiB").start();
+    let site = daemon.create_site(SITE_DOMAIN);
+    let mut connection = daemon.connect();
+    let send = |connection: &mut Connection, number: usize| {
+        let event = Event::new(load::EVENT_NAME).with("event_id", format!("event-{number}"));
+        event.send(connection, &daemon.token()).unwrap()
+    };
+    assert_eq!(send(&mut connection, 0).status, 202);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    let (pid, limit) = (daemon.pid().to_string(), format!("--nofile={0}:{0}", open + 3));
+    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    // Those that are not accepted wait in the backlog.
+    let idle: Vec<Connection> = (0..20).map(|_| daemon.connect()).collect();
+    let (mut sequences, mut refused) = (1, 0);
+    while refused < 20 {
+        let answer = send(&mut connection, sequences);
+        if answer.status == 202 {
+            sequences += 1;
+            assert!(sequences < 5_000, "a new log was begun without a descriptor");
+        } else {
+            assert_eq!((answer.status, answer.text()), (503, "Service busy\n"));
+            assert!(answer.header("retry-after").is_some());
+            refused += 1;
+        }
+    }
+    assert!(daemon.output().contains("no file descriptor for a new log"), "{}", daemon.output());
+    drop(idle);
+    let begun = Instant::now();
+    while send(&mut connection, sequences).status != 202 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}", daemon.output());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(daemon.count(&site, load::EVENT_NAME), sequences as u64 + 1);
+    let daemon = daemon.kill().start();
+    assert_eq!(daemon.count(&site, load::EVENT_NAME), sequences as u64 + 1, "all of it is there after a kill");
 }
 
 /// A repeat at the same time as the first: one is stored, both answer under its sequence.

@@ -72,7 +72,8 @@ pub(crate) trait Logs: Send {
     ///
     /// # Errors
     ///
-    /// [`format::Error::Full`] if there is no space: the log stays open and is asked about again. Anything else is final.
+    /// [`format::Error::Full`] if there is no space, and one that is out of descriptors: the log stays open and is asked about again. Anything
+    /// else is final.
     fn next(&mut self, ended: &LogWriter) -> Result<LogWriter, format::Error>;
 
     /// Whether a log may grow by so many bytes for events, where no live log is longer than `longest_log`: a full disk keeps a reserve.
@@ -327,12 +328,12 @@ impl Committer {
     /// Closes the open log, if it holds anything, and lets the sealer tell those who asked when it is done.
     fn close_and_tell(&mut self) -> Result<(), format::Error> {
         self.settle()?;
-        let is_closed = self.index.rows() == 0 || self.rotate()?;
+        let refusal = if self.index.rows() == 0 { None } else { self.rotate()? };
         for reply in self.sealing.drain(..) {
-            if is_closed {
-                self.sealer.tell(reply);
-            } else {
-                let _ = reply.send(Err(NotSealed::DiskFull));
+            match refusal {
+                None => self.sealer.tell(reply),
+                Some(Outcome::DiskFull) => drop(reply.send(Err(NotSealed::DiskFull))),
+                Some(_) => drop(reply.send(Err(NotSealed::Kept))),
             }
         }
         Ok(())
@@ -363,7 +364,7 @@ impl Committer {
         } else if self.is_behind() {
             Some(Outcome::Behind)
         } else {
-            (!self.rotate()?).then_some(Outcome::DiskFull)
+            self.rotate()?
         };
         if let Some(refusal) = refusal {
             self.refuse(refusal);
@@ -529,7 +530,7 @@ impl Committer {
         }
         if is_due(self.rotate_at()) {
             self.settle()?;
-            if !self.rotate()? {
+            if self.rotate()?.is_some() {
                 // Try again in an hour rather than in a loop; a batch that needs space finds out by itself.
                 self.opened += Duration::from_secs(60 * 60);
             }
@@ -560,8 +561,8 @@ impl Committer {
         (self.index.rows() > 0).then(|| self.opened + age.saturating_sub(self.aged))
     }
 
-    /// Goes on in a new log; `false` if there is no space for one.
-    fn rotate(&mut self) -> Result<bool, format::Error> {
+    /// Goes on in a new log. If there is no space for one, or no descriptor, what to answer events that would need it.
+    fn rotate(&mut self) -> Result<Option<Outcome>, format::Error> {
         if !self.log.is_synced() {
             // What is held was appended to the log that ends here.
             self.log.sync()?;
@@ -573,7 +574,13 @@ impl Committer {
                 if !mem::replace(&mut self.is_full, true) {
                     tracing::warn!(error = &error as &dyn std::error::Error, "no space for a new log");
                 }
-                return Ok(false);
+                return Ok(Some(Outcome::DiskFull));
+            }
+            Err(error) if error.is_out_of_descriptors() => {
+                if !mem::replace(&mut self.is_full, true) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no file descriptor for a new log");
+                }
+                return Ok(Some(Outcome::Behind));
             }
             Err(error) => return Err(error),
         };
@@ -588,7 +595,7 @@ impl Committer {
         self.opened = Instant::now();
         self.aged = Duration::ZERO;
         self.prove_at = None;
-        Ok(true)
+        Ok(None)
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) trait Journal: Send {
     ///
     /// # Errors
     ///
-    /// [`format::Error::Full`] if it stays as it is; any other error is final.
+    /// [`format::Error::Full`], and one that is out of descriptors, if it stays as it is; any other error is final.
     fn tidy(&mut self) -> Result<(), format::Error>;
 }
 
@@ -349,6 +349,7 @@ impl Catalog {
         // This change is made whatever comes of it.
         match writer.journal.tidy() {
             Ok(()) | Err(format::Error::Full { .. }) => {}
+            Err(error) if error.is_out_of_descriptors() => {}
             Err(error) => self.fail(writer, &error),
         }
         Ok(())

@@ -240,6 +240,31 @@ async fn without_space_nothing_is_merged_until_there_is() {
     life.end();
 }
 
+/// From some moment on no file can be opened for want of a descriptor, of one kind of call after the other.
+#[tokio::test]
+async fn without_descriptors_nothing_ends_and_later_everything_is_done() {
+    for (op, nth) in [Op::Create, Op::Open, Op::List].into_iter().flat_map(|op| (0..8).map(move |nth| (op, 2 * nth))) {
+        let (fs, context) = (MemFs::new(nth), format!("{op:?} {nth}"));
+        let life = begin(&fs).unwrap();
+        fs.fail(Fault { op: Some(op), nth, forever: true, kind: FaultKind::Descriptors });
+        for number in 1..=40 {
+            // One that is refused is told again until time is up.
+            let _ = tokio::time::timeout(Duration::from_millis(5), life.store(number)).await;
+        }
+        let _ = life.appender.seal().await;
+        assert!(life.health.ready(), "{context}");
+        fs.heal();
+        for number in 1..=40 {
+            let outcome = life.store(number).await;
+            assert!(matches!(outcome, Outcome::Stored { .. } | Outcome::Duplicate { .. }), "{context}: {outcome:?}");
+        }
+        life.appender.seal().await.unwrap_or_else(|error| panic!("{context}: {error:?}"));
+        settled(&life).await;
+        assert_eq!((life.store.sealed().rows, life.store.damage().len(), life.health.failure()), (40, 0, None), "{context}");
+        life.end();
+    }
+}
+
 #[tokio::test]
 async fn a_segment_that_cannot_be_read_is_named_and_the_others_are_merged() {
     let fs = MemFs::new(1);

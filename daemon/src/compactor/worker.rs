@@ -426,6 +426,9 @@ impl Worker {
         match error {
             query::Error::Stopped => {}
             query::Error::Record(error @ Error::Full { .. }) => self.note_full(Some(&error)),
+            query::Error::Record(error) | query::Error::Segment { source: error, .. } if error.is_out_of_descriptors() => {
+                self.note_full(Some(&error));
+            }
             query::Error::Record(source) if source.is_failed_sync() => return Err(source),
             query::Error::Segment { segment: id, .. } | query::Error::BadShape { segment: id, .. }
                 if plan.inputs.iter().any(|segment| segment.header().id == id) =>

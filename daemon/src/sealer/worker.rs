@@ -38,7 +38,7 @@ pub(super) struct Worker {
 enum Attempt {
     /// The segment is live.
     Done,
-    /// There is no space, as this says.
+    /// There is no space, or no descriptor, as this says.
     Full(Error),
     /// The log stays one, for now.
     Kept,
@@ -266,7 +266,9 @@ impl Worker {
 fn judge(log: LogId, error: query::Error) -> Result<Attempt, Error> {
     match error {
         query::Error::Stopped => return Ok(Attempt::Stopped),
-        query::Error::Record(error @ Error::Full { .. }) | query::Error::Segment { source: error @ Error::Full { .. }, .. } => {
+        query::Error::Record(error) | query::Error::Segment { source: error, .. }
+            if matches!(error, Error::Full { .. }) || error.is_out_of_descriptors() =>
+        {
             return Ok(Attempt::Full(error));
         }
         query::Error::Record(source) | query::Error::Segment { source, .. } if source.is_failed_sync() => return Err(source),

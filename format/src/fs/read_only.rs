@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{File, FileSystem, RealFs, Space, open_file};
+use super::{File, FileSystem, Space, open_file};
 
 /// Opens files for reading and refuses everything else, so that a directory can be read that may not be written: another user's, or a
 /// copy on a medium that is mounted read-only.
@@ -22,7 +22,7 @@ impl FileSystem for ReadOnlyFs {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        RealFs.list(dir)
+        super::list(dir)
     }
 
     fn create(&self, _: &Path) -> io::Result<Arc<dyn File>> {
@@ -46,7 +46,7 @@ impl FileSystem for ReadOnlyFs {
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
-        RealFs.space(path)
+        super::space(path)
     }
 }
 

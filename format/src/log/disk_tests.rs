@@ -58,7 +58,7 @@ impl Sample {
             durable_len: OPTIONS.step_bytes,
             answers_before_sync: false,
         };
-        let mut log = LogWriter::create(&RealFs, dir, header.clone(), OPTIONS).unwrap();
+        let mut log = LogWriter::create(&RealFs::default(), dir, header.clone(), OPTIONS).unwrap();
         let mut batches: Vec<Batch> = Vec::new();
         for _ in 0..BATCHES {
             let (start, first) = (log.end().value(), log.next_sequence().value());
@@ -152,7 +152,7 @@ fn damage(bytes: &mut Vec<u8>, end: u64, dice: &mut Dice) -> &'static str {
 
 /// Opens the log and gives the sequences in it, each of which must be the event that it was.
 fn read(dir: &Path, sample: &Sample) -> (LogFile, Vec<u64>, Recovered) {
-    let log = LogFile::open(&RealFs, dir, sample.header.clone(), OPTIONS).unwrap();
+    let log = LogFile::open(&RealFs::default(), dir, sample.header.clone(), OPTIONS).unwrap();
     let mut sequences = Vec::new();
     let recovered = log.recover(sample.closed(), &mut |row| {
         let mut found = Vec::new();

@@ -79,6 +79,7 @@ impl LogFile {
         debug_assert!(recovered.damage.is_empty(), "a damaged log is closed");
         let end = recovered.end.value();
         let at = Place { end, durable_end: end, prepared_end: recovered.len_bytes, next_sequence: recovered.next_sequence };
-        LogWriter::at(fs, self, at, options)
+        let grower = fs.open(&self.path).map_err(Error::io("open", &self.path))?;
+        Ok(LogWriter::at(self, grower, at, options))
     }
 }

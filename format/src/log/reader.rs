@@ -100,7 +100,7 @@ mod tests {
         let (id, base_sequence, created) = (LogId::FIRST, Sequence::FIRST, UnixMicros::EPOCH);
         let header = LogHeader { id, salt: [1; 16], epoch: [2; 16], base_sequence, created, durable_len: 0, answers_before_sync: false };
         let options = LogOptions { capacity_bytes: 1 << 20, step_bytes: 16 * 1024 };
-        let mut log = LogWriter::create(&RealFs, dir.path(), header, options).unwrap();
+        let mut log = LogWriter::create(&RealFs::default(), dir.path(), header, options).unwrap();
         let mut payload = Vec::new();
         let record = Record { name: "signup", ..Record::new(Kind::Event, Source::Server, SiteId::new([3; 16]), created, created) };
         record.encode(&mut payload).unwrap();

@@ -76,7 +76,8 @@ impl LogWriter {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] if there is no space, with nothing left behind; else [`Error::Io`].
+    /// [`Error::Full`] if there is no space, and an error that [is out of descriptors](Error::is_out_of_descriptors), with nothing left
+    /// behind; else [`Error::Io`].
     pub fn create(fs: &dyn FileSystem, dir: &Path, header: LogHeader, options: LogOptions) -> Result<LogWriter, Error> {
         let path = dir.join(header.id.file_name());
         let header = LogHeader { durable_len: options.step_bytes.max(HEADER_LEN_BYTES as u64), ..header };
@@ -86,10 +87,14 @@ impl LogWriter {
         };
         // No inode left is no space as well.
         let file = fs.create(&path).map_err(refused)?;
+        // Nothing names this file yet. If even its removal fails, the next start finds it unnamed and removes it.
+        let grower = fs.open(&path).map_err(|source| {
+            let _ = fs.remove(&path);
+            Error::Io { operation: "open", path: path.clone(), source }
+        })?;
         let mut first = vec![0; usize::try_from(header.durable_len).expect("a step fits into memory")];
         first[..HEADER_LEN_BYTES].copy_from_slice(&header.encode());
         if let Err(source) = write_all_at(&*file, &first, 0) {
-            // Nothing names this file yet. If even this fails, the next start finds it unnamed and removes it.
             let _ = fs.remove(&path);
             return Err(refused(source));
         }
@@ -99,15 +104,14 @@ impl LogWriter {
         let next_sequence = header.base_sequence;
         let at = Place { end: start, durable_end: start, prepared_end: header.durable_len, next_sequence };
         let log = LogFile::new(path, file, header, options)?;
-        Self::at(fs, log, at, options)
+        Ok(Self::at(log, grower, at, options))
     }
 
     /// The writer that goes on at `at`.
-    pub(super) fn at(fs: &dyn FileSystem, log: LogFile, at: Place, options: LogOptions) -> Result<LogWriter, Error> {
+    pub(super) fn at(log: LogFile, grower: Arc<dyn File>, at: Place, options: LogOptions) -> LogWriter {
         let LogFile { path, file, header, reader } = log;
-        let grower = fs.open(&path).map_err(Error::io("open", &path))?;
         let limit = options.capacity_bytes.max(at.prepared_end);
-        Ok(LogWriter {
+        LogWriter {
             checksum: header.checksum(),
             reader,
             growth: Arc::new(Growth::new(at.prepared_end, limit, options.step_bytes)),
@@ -122,7 +126,7 @@ impl LogWriter {
             frames: 0,
             records: 0,
             poisoned: false,
-        })
+        }
     }
 
     /// Which log this is.

@@ -149,8 +149,8 @@ fn damage_is_an_error_or_changes_no_answer() {
 #[test]
 fn a_segment_that_something_else_cut_is_poisoned_and_finds_no_id_absent() {
     let dir = tempfile::tempdir().unwrap();
-    let path = write(&RealFs, dir.path());
-    let segment: Arc<Segment> = Segment::open(&RealFs, &path).unwrap();
+    let path = write(&RealFs::default(), dir.path());
+    let segment: Arc<Segment> = Segment::open(&RealFs::default(), &path).unwrap();
     assert_eq!(ask(&segment), 0);
     assert!(!segment.is_poisoned());
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();

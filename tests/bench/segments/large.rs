@@ -83,9 +83,10 @@ impl Compacted<'_> {
         let inputs: Vec<Arc<Segment>> = self.live.extract_if(.., |segment| inputs.contains(&segment.header().id)).collect();
         let header = |_: &Level| SegmentHeader { id: self.next_id(), salt: [7; 16], epoch: [1; 16], created: UnixMicros::EPOCH };
         let headers: Vec<SegmentHeader> = levels.iter().map(header).collect();
+        let fs = RealFs::default();
         let target = |(header, level)| {
             let columns = ColumnRule::default();
-            Target { fs: &RealFs, dir: self.folder, header, id_secret: ID_SECRET, columns, level }
+            Target { fs: &fs, dir: self.folder, header, id_secret: ID_SECRET, columns, level }
         };
         let targets: Vec<Target<'_>> = headers.iter().zip(levels.iter().copied()).map(target).collect();
         let merged = query::merge(&targets, division, &inputs, &|_| Keep::All, &|| false).expect("segments can be merged");

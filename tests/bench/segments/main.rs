@@ -74,7 +74,7 @@ fn number(variable: &str, default: u64) -> u64 {
 fn sealed(rows: &impl Input, folder: &Path, id: u64) -> PathBuf {
     let header = SegmentHeader { id: SegmentId::new(id), salt: [7; 16], epoch: [1; 16], created: UnixMicros::EPOCH };
     let columns = ColumnRule::default();
-    let target = Target { fs: &RealFs, dir: folder, header: &header, id_secret: ID_SECRET, columns, level: Level::Arrived };
+    let target = Target { fs: &RealFs::default(), dir: folder, header: &header, id_secret: ID_SECRET, columns, level: Level::Arrived };
     let sealed = query::seal(target, rows, None, &|| false).expect("the rows can be sealed");
     sealed.finished.commit().expect("the trailer can be written");
     sealed.finished.path().to_owned()
@@ -130,7 +130,7 @@ fn opened(paths: &[PathBuf]) -> Vec<Arc<Segment>> {
 }
 
 fn open(path: &Path) -> Arc<Segment> {
-    Segment::open(&RealFs, path).expect("the segment that was written")
+    Segment::open(&RealFs::default(), path).expect("the segment that was written")
 }
 
 /// The median of several times, and the answer.

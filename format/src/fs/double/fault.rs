@@ -28,6 +28,8 @@ pub enum FaultKind {
     Io,
     /// ENOSPC, otherwise as [`FaultKind::Io`].
     Full,
+    /// EMFILE, otherwise as [`FaultKind::Io`].
+    Descriptors,
     /// Half of a read or write is done and said to be done; other calls are spared.
     Short,
     /// The power fails during the call: it may have had its effect, which like all that was not synced is for [`super::MemFs::crash`] to
@@ -106,6 +108,7 @@ impl Faults {
         match fault.kind {
             FaultKind::Io => Verdict::Fail(io_error()),
             FaultKind::Full => Verdict::Fail(full_error()),
+            FaultKind::Descriptors => Verdict::Fail(io::Error::from_raw_os_error(24)),
             FaultKind::Short => Verdict::Short,
             FaultKind::PowerCut => {
                 self.power_is_off = true;
