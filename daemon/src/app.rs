@@ -122,6 +122,16 @@ pub(crate) fn serve(config: Config) -> Result<ExitCode, Error> {
     }
 
     let (store, appender) = (Arc::clone(&engine.store), engine.appender.clone());
+    let (segments, logs) = store.held();
+    tracing::info!(
+        segments = segments.files,
+        segment_rows = segments.rows,
+        segment_bytes = segments.bytes,
+        logs = logs.files,
+        log_rows = logs.rows,
+        log_bytes = logs.bytes,
+        "what is stored"
+    );
     let state = Arc::new(http::State::new(config, catalog, store, appender.clone(), Arc::clone(&health), secret));
     runtime.spawn(async move {
         loop {

@@ -77,6 +77,28 @@ pub(crate) struct Totals {
     pub(crate) rows: u64,
 }
 
+/// How much files of one kind hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Held {
+    /// How many files there are.
+    pub(crate) files: usize,
+    /// How many rows are in them.
+    pub(crate) rows: u64,
+    /// How long they are together; of a log, what was appended, without what it has grown ahead.
+    pub(crate) bytes: u64,
+}
+
+impl FromIterator<(u32, u64)> for Held {
+    /// Of the rows and bytes of each file.
+    fn from_iter<I: IntoIterator<Item = (u32, u64)>>(files: I) -> Held {
+        files.into_iter().fold(Held::default(), |Held { files, rows, bytes }, (more_rows, more_bytes)| Held {
+            files: files + 1,
+            rows: rows + u64::from(more_rows),
+            bytes: bytes + more_bytes,
+        })
+    }
+}
+
 impl Store {
     /// A store over what the start recovered, with what is lost and the names of the files that were set aside.
     pub(crate) fn new(files: Files, damage: Vec<Damage>, set_aside: Vec<String>, pool: Pool) -> Store {
@@ -99,6 +121,14 @@ impl Store {
     pub(crate) fn sealed(&self) -> Totals {
         let files = self.files();
         Totals { segments: files.segments.len(), rows: files.segments.iter().map(|segment| u64::from(segment.rows())).sum() }
+    }
+
+    /// How much live segments and unsealed logs hold now.
+    pub(crate) fn held(&self) -> (Held, Held) {
+        let files = self.files();
+        let of_log = |index: &Arc<ActiveIndex>| (index.rows(), index.log().watermark().committed_end().value());
+        let segments = files.segments.iter().map(|segment| (segment.rows(), segment.len_bytes()));
+        (segments.collect(), files.logs.iter().map(of_log).collect())
     }
 
     /// All segments, in the order of their identities.

@@ -133,6 +133,37 @@ fn only_an_owner_seals() {
     assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
 }
 
+/// The status tells an owner how much is stored, and so does the log of a start.
+#[test]
+fn an_owner_sees_what_is_in_segments_and_in_logs() {
+    let (daemon, ..) = stored();
+    let held = |daemon: &Daemon, what: &str| {
+        let status = daemon.read("/api/status");
+        let number = |field: &str| status[what][field].as_u64().unwrap();
+        (number("files"), number("rows"), number("bytes"))
+    };
+    assert_eq!(held(&daemon, "segments"), (0, 0, 0));
+    let (files, rows, bytes) = held(&daemon, "logs");
+    assert_eq!((files, rows), (1, EVENTS));
+    assert!((EVENTS * 100..EVENTS * 1_000).contains(&bytes), "{bytes}");
+    daemon.seal();
+    let path = daemon.data_path().join("segments").join("0000000000000001.seg");
+    assert_eq!(held(&daemon, "segments"), (1, EVENTS, std::fs::metadata(path).unwrap().len()));
+    assert_eq!((held(&daemon, "logs").0, held(&daemon, "logs").1), (1, 0));
+    daemon.report(&event(EVENTS));
+    assert_eq!(held(&daemon, "logs").1, 1);
+    let daemon = daemon.kill().start();
+    let output = daemon.output();
+    let told = output.lines().find(|line| line.contains("what is stored")).unwrap();
+    let told: Value = serde_json::from_str(told).unwrap();
+    assert_eq!(
+        (&told["segments"], &told["segment_rows"], &told["logs"], &told["log_rows"]),
+        (&json!(1), &json!(EVENTS), &json!(1), &json!(1))
+    );
+    let anonymous = daemon.send("GET", "/api/status", &[], None);
+    assert_eq!(anonymous.text(), "{\"needs_setup\":false,\"version\":\"0.1.0\"}\n");
+}
+
 /// A log that is closed by its size is sealed without being asked for.
 #[test]
 fn full_logs_are_sealed_by_themselves() {

@@ -7,6 +7,7 @@ use super::respond::{self, Answer};
 use super::{Error, State};
 use crate::catalog::permission::InstanceRole;
 use crate::catalog::records::Token;
+use crate::store::Held;
 
 /// `GET /healthz`: 200 while the process answers at all.
 pub(super) fn healthz(method: &Method) -> Answer {
@@ -29,6 +30,12 @@ pub(super) fn readyz(method: &Method, state: &State) -> Answer {
 struct Status {
     needs_setup: bool,
     version: &'static str,
+    /// What is sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<Held>,
+    /// What is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logs: Option<Held>,
     /// Ranges of files that are lost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damage: Vec<String>,
@@ -37,13 +44,22 @@ struct Status {
     lost_and_found: Vec<String>,
 }
 
-/// `GET /api/status`. An owner also learns what is damaged or was set aside.
+/// `GET /api/status`. An owner also learns how much is stored, and what is damaged or was set aside.
 pub(super) fn status(method: &Method, state: &State, token: Option<&Token>) -> Result<Answer, Error> {
     if method != Method::GET {
         return Err(Error::MethodNotAllowed("GET"));
     }
-    let mut status = Status { needs_setup: false, version: env!("CARGO_PKG_VERSION"), damage: Vec::new(), lost_and_found: Vec::new() };
+    let mut status = Status {
+        needs_setup: false,
+        version: env!("CARGO_PKG_VERSION"),
+        segments: None,
+        logs: None,
+        damage: Vec::new(),
+        lost_and_found: Vec::new(),
+    };
     if token.is_some_and(|token| token.instance_role == InstanceRole::Owner) {
+        let (segments, logs) = state.store.held();
+        (status.segments, status.logs) = (Some(segments), Some(logs));
         status.damage = state.store.damage().iter().map(ToString::to_string).collect();
         status.lost_and_found = state.store.set_aside().to_vec();
     }
