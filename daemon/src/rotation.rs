@@ -10,6 +10,7 @@ use format::directory::DataDirectory;
 use format::log::LogFile;
 use format::log::recovery::{ClosedEnd, Recovered};
 use format::manifest::{Closed, LiveSegment, Manifest, Replacement};
+use format::sealed::aside_bytes;
 use format::{Error, LogHeader, LogId, LogOptions, LogWriter, Sequence};
 
 use crate::appender::{Exchange, Logs};
@@ -173,7 +174,8 @@ impl Logs for Rotation {
     }
 
     fn has_room(&self, growth: u64, longest_log: u64) -> bool {
-        let longest = self.manifest.segments().map(|segment| segment.len_bytes).fold(longest_log, u64::max);
+        let longest =
+            self.manifest.segments().map(|segment| segment.len_bytes + aside_bytes(segment.rows.into())).fold(longest_log, u64::max);
         // An error counts as enough space: a write finds out.
         let space = self.directory.fs().space(&self.directory.logs_path());
         space.map_or(true, |space| has_room_for_events(space, growth, longest))

@@ -10,6 +10,8 @@
 //!   be written anew; and a little besides.
 //! * What shortens a segment needs its own length and room for a change in the manifest.
 //!
+//! What writing a segment puts aside meanwhile counts as its length.
+//!
 //! Catalog and manifest ask for nothing: their changes are small, and take sites and files away.
 
 use format::fs::Space;

@@ -10,7 +10,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use format::fs::Space;
-use format::sealed::SegmentHeader;
+use format::sealed::{SegmentHeader, aside_bytes};
 use format::{ByteOffset, Corruption, Error, Level, Segment, SegmentId, UnixMicros};
 use query::{ColumnRule, Division, LiveSegment, Missing, Sealed, SharedSessions, Target, left_out};
 
@@ -148,8 +148,9 @@ impl Worker {
         let (mut plan, mut is_short) = (self.drop_next(&segments, &rules), false);
         if let (None, Some(merge)) = (&plan, self.policy.measures.next(&described, near(), is_idle)) {
             let inputs: Vec<_> = segments.iter().filter(|segment| merge.inputs.contains(&segment.header().id)).cloned().collect();
-            // Outputs are as long as the inputs at most, or nearly.
-            let bytes = inputs.iter().map(|segment| segment.len_bytes()).sum();
+            // Outputs are as long as the inputs at most, or nearly; what is put aside is given back with each of them.
+            let bytes: u64 = inputs.iter().map(|segment| segment.len_bytes()).sum();
+            let bytes = bytes + aside_bytes(inputs.iter().map(|segment| u64::from(segment.rows())).sum());
             is_short = space.is_some_and(|space| !has_room_for_merge(space, bytes));
             plan = (!is_short).then(|| Plan { inputs, division: merge.division, levels: merge.levels, rules: rules.clone() });
         }
@@ -200,7 +201,7 @@ impl Worker {
                 return Ok(false);
             }
             // Rows are about equally long.
-            let len = segment.len_bytes().saturating_mul(all - rows) / all;
+            let len = segment.len_bytes().saturating_mul(all - rows) / all + aside_bytes(all - rows);
             let has_room = space.is_none_or(|space| has_room_to_shorten_to(space, len));
             lacks_room.set(lacks_room.get() || !has_room);
             Ok(has_room)

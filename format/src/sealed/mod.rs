@@ -62,6 +62,7 @@ pub use postings::Posting;
 pub use reader::Segment;
 pub use runs::Run;
 pub use sizes::{PartSize, PropertySize};
+pub use spill::aside_bytes;
 pub use verify::verify;
 pub use writer::{Finished, Row, SegmentWriter};
 

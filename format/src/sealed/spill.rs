@@ -24,8 +24,16 @@ pub(super) type Entry = [u32; 3];
 
 const ENTRY_BYTES: usize = size_of::<Entry>();
 
+/// What a row puts aside at most: an entry for its id, and one for its path.
+pub(super) const ASIDE_BYTES: u64 = 2 * ENTRY_BYTES as u64;
+
 /// Entries that are read back at once, at most.
 pub(super) const PIECE_ENTRIES: usize = 4096;
+
+/// How long the file of a segment with so many rows may become, in bytes: each row is in two indexes at most, of ids and of paths.
+pub fn aside_bytes(rows: u64) -> u64 {
+    if rows < HELD_ENTRIES as u64 { 0 } else { rows.saturating_mul(ASIDE_BYTES) }
+}
 
 /// The file that is made when it is needed.
 #[derive(Debug)]
@@ -74,6 +82,11 @@ impl<'f> Spill<'f> {
         let piece = Block { offset: self.end, len_bytes, crc: self.checksum.at(self.end, [&self.bytes, &[]]) };
         self.end += u64::from(len_bytes);
         Ok(piece)
+    }
+
+    /// How long the file has become.
+    pub(super) fn len_bytes(&self) -> u64 {
+        self.end
     }
 
     /// Appends the entries of a piece to `out`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Block, Entry, Spill};
+use super::{Block, Entry, Spill, aside_bytes};
 use crate::checksum::FileChecksum;
 use crate::error::Error;
 use crate::fs::FileSystem;
@@ -106,4 +106,10 @@ fn every_flipped_bit_aside_is_found() {
         assert!(read.is_empty());
         file.write_at(&byte, at).unwrap();
     }
+}
+
+#[test]
+fn a_segment_of_few_rows_puts_nothing_aside() {
+    assert_eq!((aside_bytes(0), aside_bytes((1 << 19) - 1)), (0, 0));
+    assert_eq!(aside_bytes(1 << 19), 24 << 19);
 }

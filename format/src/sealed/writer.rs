@@ -28,7 +28,7 @@ use super::runs::{Entry, MAX_NAME_BYTES};
 use super::section::Section;
 use super::sequences;
 use super::sessions;
-use super::spill::Spill;
+use super::spill::{ASIDE_BYTES, Spill};
 use super::times;
 use super::{Codes, Field, NO_SESSION, Segment};
 
@@ -359,6 +359,7 @@ impl<'f> SegmentWriter<'f> {
         self.session_codes.flush(output, packer)?;
         self.links.finish(output)?;
         self.ids.finish(output, packer, &mut self.spill, self.rows)?;
+        assert!(self.spill.len_bytes() <= u64::from(self.rows) * ASIDE_BYTES, "whoever asks for space asks for this as well");
         let end = Entry { first_row: self.rows, first_property: self.properties, ..Entry::starts(output) };
         output.append(Section::RUNS, &end.encode())?;
         let footer = Footer {
