@@ -8,20 +8,21 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use format::manifest::Lost;
-use format::{ByteOffset, LogId, LogWriter, RecordHead, Segment, Sequence, SiteId, UnixMicros};
-use query::{ActiveIndex, ActiveWriter, ClosedLog};
+use format::{ByteOffset, LogWriter, RecordHead, Segment, Sequence, SiteId, UnixMicros};
+use query::{ActiveIndex, ActiveWriter};
 use tokio::sync::oneshot;
 
-use super::exchange::Exchange;
+use super::logs::Logs;
 use super::names::Names;
 use super::queue::{Commit, Queue, Request, Work};
 use super::sealed_ids::SealedIds;
 use super::submission::{Outcome, Submission};
+use super::taken::Taken;
+use super::unsealed::{ROTATION_INDEX_BYTES, Unsealed, UnsealedLogs};
 use crate::config::SyncMode;
 use crate::health::Health;
 use crate::instant;
-use crate::sealer::{NotSealed, Sealer, ToSeal};
+use crate::sealer::{NotSealed, Sealer};
 use crate::store::Store;
 
 /// The most bytes of records in one batch: a sync of more would delay every answer in it, and one of less would waste syncs.
@@ -46,15 +47,6 @@ const MIN_AGED_BYTES: u64 = 1024 * 1024;
 /// The age at which a log of any size is rotated.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The most logs that are not sealed, the open one among them: each is an index in memory.
-const MAX_UNSEALED: usize = 4;
-
-/// The most memory that the indexes of unsealed logs take together, as long as there is one whose sealing can be waited for.
-const MAX_INDEX_BYTES: usize = 64 * 1024 * 1024;
-
-/// The index at which a log is closed whatever its length, so that the next one has as much room.
-const ROTATION_INDEX_BYTES: usize = MAX_INDEX_BYTES / 2;
-
 /// When the committer syncs and rotates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
@@ -64,56 +56,6 @@ pub(crate) struct Policy {
     pub(crate) segment_bytes: u64,
     /// The age at which one of some size is closed.
     pub(crate) segment_age: Duration,
-}
-
-/// Where the next log comes from: the data directory, and in tests one in memory.
-pub(crate) trait Logs: Send {
-    /// Notes that the log ends here, synced, and creates the one after it.
-    ///
-    /// # Errors
-    ///
-    /// [`format::Error::Full`] if there is no space, and one that is out of descriptors: the log stays open and is asked about again. Anything
-    /// else is final.
-    fn next(&mut self, ended: &LogWriter) -> Result<LogWriter, format::Error>;
-
-    /// Whether a log may grow by so many bytes for events, where no live log is longer than `longest_log`: a full disk keeps a reserve.
-    fn has_room(&self, growth: u64, longest_log: u64) -> bool;
-
-    /// Commits segments: they are live when this returns, and what they take the place of is not.
-    ///
-    /// # Errors
-    ///
-    /// [`format::Error::Full`] if there is no space: nothing has changed and this may be tried again. Anything else is final.
-    fn exchange(&mut self, exchange: &Exchange) -> Result<(), format::Error>;
-
-    /// Does what makes files shorter and that nobody waits for.
-    ///
-    /// # Errors
-    ///
-    /// Only what is final.
-    fn tidy(&mut self) -> Result<(), format::Error>;
-}
-
-/// A log that is closed and not sealed.
-pub(crate) struct Unsealed {
-    /// For the ids in it.
-    pub(crate) writer: ActiveWriter,
-    /// To seal it.
-    pub(crate) index: Arc<ActiveIndex>,
-    /// What the start could not read of it.
-    pub(crate) lost: Vec<Lost>,
-    /// Whether sealing it has failed, so that it may stay a log for long.
-    pub(crate) is_kept: bool,
-}
-
-impl Unsealed {
-    fn id(&self) -> LogId {
-        self.index.log().id()
-    }
-
-    fn to_seal(&self) -> ToSeal {
-        ToSeal { log: ClosedLog::new(Arc::clone(&self.index), self.writer.sequences()), lost: self.lost.clone() }
-    }
 }
 
 /// The one committer and everything it owns.
@@ -128,7 +70,7 @@ pub(super) struct Committer {
     /// Its readers' side.
     readers: Arc<ActiveIndex>,
     /// The unsealed logs before this one, oldest first.
-    earlier: Vec<Unsealed>,
+    earlier: UnsealedLogs,
     /// For the ids in them.
     segments: SealedIds,
     sealer: Sealer,
@@ -140,24 +82,13 @@ pub(super) struct Committer {
     policy: Policy,
     /// Whether the operator was told that there is no space, and not yet that there is.
     is_full: bool,
-    /// Taken and not answered, oldest first; and the outcomes of all their records, one after the other.
-    requests: Vec<Request>,
-    outcomes: Vec<Outcome>,
-    /// The requests of `requests` and the outcomes that an earlier batch appended and no sync has covered yet.
-    held: Held,
+    taken: Taken,
     /// What was taken and did not go with the batch before it.
     carried: Option<Work>,
     /// When the interval of the oldest answer that is held ends.
     sync_at: Option<Instant>,
     /// When the last batch is to be proven, if it is not.
     prove_at: Option<Instant>,
-}
-
-/// How many requests and outcomes wait for a sync.
-#[derive(Clone, Copy, Default)]
-struct Held {
-    requests: usize,
-    outcomes: usize,
 }
 
 /// What the committer is given at the start.
@@ -202,7 +133,7 @@ impl Committer {
             opened: Instant::now(),
             index,
             readers,
-            earlier,
+            earlier: UnsealedLogs::from(earlier),
             segments: SealedIds::from(segments),
             sealer,
             sealing: Vec::new(),
@@ -211,9 +142,7 @@ impl Committer {
             health,
             policy,
             is_full: false,
-            requests: Vec::new(),
-            outcomes: Vec::new(),
-            held: Held::default(),
+            taken: Taken::default(),
             carried: None,
             sync_at: None,
             prove_at: None,
@@ -280,12 +209,12 @@ impl Committer {
     /// Takes what waits, up to the bound of a batch; at least `first`.
     fn collect(&mut self, first: Request) {
         let mut bytes = first.submission.len_bytes();
-        self.requests.push(first);
+        self.taken.push(first);
         while let Ok(work) = self.queue.work.try_recv() {
             match work {
                 Work::Store(request) if bytes + request.submission.len_bytes() <= BATCH_BYTES => {
                     bytes += request.submission.len_bytes();
-                    self.requests.push(request);
+                    self.taken.push(request);
                 }
                 other => {
                     self.carried = Some(other);
@@ -299,11 +228,11 @@ impl Committer {
     fn care(&mut self, work: Work) -> Result<Next, format::Error> {
         match work {
             Work::Exchange(commit) => self.exchange(commit)?,
-            Work::Keep(log) => self.earlier.iter_mut().filter(|earlier| earlier.id() == log).for_each(|earlier| earlier.is_kept = true),
+            Work::Keep(log) => self.earlier.keep(log),
             Work::Seal(reply) => self.sealing.push(reply),
             Work::Store(_) | Work::Stop => unreachable!("it was taken for what it is"),
         }
-        if !self.sealing.is_empty() && !self.is_behind() {
+        if !self.sealing.is_empty() && !self.earlier.are_too_many() {
             self.close_and_tell()?;
         }
         Ok(Next::Work)
@@ -315,7 +244,7 @@ impl Committer {
             Ok(()) => {
                 self.store.exchange(&exchange);
                 self.segments.exchange(&exchange);
-                Ok(self.earlier.extract_if(.., |earlier| exchange.logs.contains(&earlier.id())).collect())
+                Ok(self.earlier.take(&exchange.logs))
             }
             Err(error @ format::Error::Full { .. }) => Err(error),
             Err(error) => return Err(error),
@@ -339,39 +268,25 @@ impl Committer {
         Ok(())
     }
 
-    /// Whether as many logs are unsealed as may be: no other is begun then. Logs that cannot be sealed do not count, for they may never be.
-    fn is_behind(&self) -> bool {
-        1 + self.waiting().count() >= MAX_UNSEALED
-    }
-
-    /// Whether the indexes of unsealed logs take as much memory as they may: nothing is appended then.
-    fn is_over(&self) -> bool {
-        let waiting: usize = self.waiting().map(|log| log.writer.len_bytes()).sum();
-        waiting > 0 && waiting + self.index.len_bytes() >= MAX_INDEX_BYTES
-    }
-
-    /// The logs that wait to be sealed.
-    fn waiting(&self) -> impl Iterator<Item = &Unsealed> {
-        self.earlier.iter().filter(|log| !log.is_kept)
-    }
-
     /// Appends the requests that are not held yet as one batch, and answers or holds them.
     fn commit(&mut self) -> Result<(), format::Error> {
-        let refusal = if self.is_over() {
+        let refusal = if self.earlier.are_too_large(self.index.len_bytes()) {
             Some(Outcome::Behind)
         } else if !self.is_rotation_due() {
             None
-        } else if self.is_behind() {
+        } else if self.earlier.are_too_many() {
             Some(Outcome::Behind)
         } else {
             self.rotate()?
         };
         if let Some(refusal) = refusal {
-            self.refuse(refusal);
+            if self.taken.refuse(refusal) {
+                self.answer_all(|outcome| outcome);
+            }
             return Ok(());
         }
         self.append()?;
-        self.held = Held { requests: self.requests.len(), outcomes: self.outcomes.len() };
+        self.taken.hold();
         match self.policy.sync {
             SyncMode::Always => self.settle(),
             // Nothing new, or what is held was synced when a write was undone: readers may not see it yet.
@@ -390,9 +305,9 @@ impl Committer {
 
     /// Finds the outcome of each new record, appends those that are to be stored as one batch, and indexes them.
     fn append(&mut self) -> Result<(), format::Error> {
-        let Committer { logs, requests, outcomes, log, index, earlier, segments, names, held, is_full, .. } = self;
+        let Committer { logs, taken, log, index, earlier, segments, names, is_full, .. } = self;
         let first = log.next_sequence();
-        let submissions = requests[held.requests..].iter().map(|request| &request.submission);
+        let (submissions, outcomes) = taken.batch();
         let mut stored: Vec<(ByteOffset, RecordHead<'_>)> = Vec::with_capacity(submissions.clone().map(Submission::len).sum());
         // Ids within this batch, which the index does not hold yet. Allocates with the first one.
         let mut ids: HashMap<(SiteId, &str), Sequence> = HashMap::new();
@@ -401,7 +316,7 @@ impl Committer {
             let record = RecordHead::decode(bytes).expect("a submission holds encoded records");
             let before = record.event_id.and_then(|id| {
                 let in_logs = index.first_with_id(record.site, id);
-                let in_logs = in_logs.or_else(|| earlier.iter().rev().find_map(|log| log.writer.first_with_id(record.site, id)));
+                let in_logs = in_logs.or_else(|| earlier.first_with_id(record.site, id));
                 let in_batch = in_logs.or_else(|| ids.get(&(record.site, id)).copied());
                 in_batch.or_else(|| segments.first(record.site, id))
             });
@@ -425,7 +340,7 @@ impl Committer {
         }
         let growth = log.growth_bytes();
         // Asked again for every batch that is refused, so that events are taken again as soon as there is space.
-        let appended = if growth == 0 || logs.has_room(growth, longest(log, earlier)) {
+        let appended = if growth == 0 || logs.has_room(growth, earlier.longest().max(log.end().value())) {
             log.append(instant::now())
         } else {
             log.discard();
@@ -457,31 +372,9 @@ impl Committer {
             }
             Err(error) => return Err(error),
         };
-        self.take_back(first, refusal);
-        Ok(())
-    }
-
-    /// The batch was refused: what was new in it is not stored, nor is what repeated something new.
-    fn take_back(&mut self, first: Sequence, refusal: Outcome) {
         self.names.give_back();
-        for outcome in &mut self.outcomes[self.held.outcomes..] {
-            if let Outcome::Stored { sequence, .. } | Outcome::Duplicate { sequence, .. } = *outcome
-                && sequence >= first
-            {
-                *outcome = refusal;
-            }
-        }
-    }
-
-    /// Answers the batch at hand without appending it: there is no log that it could go into.
-    fn refuse(&mut self, refusal: Outcome) {
-        let records: usize = self.requests[self.held.requests..].iter().map(|request| request.submission.len()).sum();
-        self.outcomes.extend(std::iter::repeat_n(refusal, records));
-        if self.held.requests == 0 {
-            self.answer_all(|outcome| outcome);
-        } else {
-            self.held = Held { requests: self.requests.len(), outcomes: self.outcomes.len() };
-        }
+        self.taken.take_back(first, refusal);
+        Ok(())
     }
 
     /// Syncs what was appended and lets readers see it.
@@ -501,21 +394,7 @@ impl Committer {
     }
 
     fn answer_all(&mut self, tell: impl Fn(Outcome) -> Outcome) {
-        // A batch that failed before its outcomes were found has none; `tell` then makes all of them unknown.
-        let records: usize = self.requests.iter().map(|request| request.submission.len()).sum();
-        self.outcomes.resize(records, Outcome::Unknown);
-        for outcome in &mut self.outcomes {
-            *outcome = tell(*outcome);
-        }
-        self.queue.done(self.requests.iter().map(|request| &request.submission));
-        let mut outcomes = self.outcomes.as_slice();
-        for request in self.requests.drain(..) {
-            let (these, rest) = outcomes.split_at(request.submission.len());
-            outcomes = rest;
-            request.reply.send(these);
-        }
-        self.outcomes.clear();
-        self.held = Held::default();
+        self.taken.answer(&self.queue, tell);
         self.sync_at = None;
     }
 
@@ -553,7 +432,7 @@ impl Committer {
 
     /// When the log is old enough to be closed; never while it is empty.
     fn rotate_at(&self) -> Option<Instant> {
-        if self.is_behind() {
+        if self.earlier.are_too_many() {
             return None;
         }
         let is_aged = self.log.end().value() >= MIN_AGED_BYTES;
@@ -597,12 +476,6 @@ impl Committer {
         self.prove_at = None;
         Ok(None)
     }
-}
-
-/// The length of the longest unsealed log.
-fn longest(log: &LogWriter, earlier: &[Unsealed]) -> u64 {
-    let ends = earlier.iter().map(|log| log.index.log().watermark().committed_end());
-    ends.fold(log.end(), ByteOffset::max).value()
 }
 
 /// How old a log is; one from the future, under a clock that was set back, is new.

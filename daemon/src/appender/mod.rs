@@ -9,15 +9,19 @@
 //! * sequences are given out by this thread alone, in commit order: unique, increasing, never reused;
 //! * what waits is bounded in bytes; a full queue refuses before any work is done.
 //!
-//! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in), [`names`] (how
-//! many of them), [`sealed_ids`] (which ids segments hold), [`committer`] (the thread).
+//! Parts, in reading order: [`submission`] (what comes in and goes out), [`queue`] (the bounded way in), [`taken`] (what is
+//! not answered yet), [`names`] (how many of them), [`sealed_ids`] (which ids segments hold), [`unsealed`] (the closed logs that no segment has
+//! the place of), [`logs`] (the files below), [`committer`] (the thread).
 
 mod committer;
 mod exchange;
+mod logs;
 mod names;
 mod queue;
 mod sealed_ids;
 mod submission;
+mod taken;
+mod unsealed;
 
 #[cfg(test)]
 pub(crate) mod double;
@@ -28,11 +32,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use self::committer::Committer;
-pub(crate) use self::committer::{Logs, Policy, Recovered, Unsealed};
+pub(crate) use self::committer::{Policy, Recovered};
 pub(crate) use self::exchange::Exchange;
+pub(crate) use self::logs::Logs;
 pub(crate) use self::names::{MAX_NAMES, Names};
 pub(crate) use self::queue::{Appender, Queue, queue};
 pub(crate) use self::submission::{Outcome, Submission};
+pub(crate) use self::unsealed::Unsealed;
 use crate::health::Health;
 use crate::sealer::Sealer;
 use crate::store::Store;

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use format::LogId;
 use tokio::sync::oneshot;
 
-use super::committer::Unsealed;
 use super::exchange::Exchange;
 use super::submission::{Busy, Outcome, Reply, Submission};
+use super::unsealed::Unsealed;
 use crate::sealer::NotSealed;
 
 /// The most bytes that wait for the appender: four full batches, so that a slow sync is ridden out and memory stays flat.
