@@ -14,7 +14,7 @@ use query::{LiveSegment, Missing};
 use super::*;
 use crate::appender::{Exchange, Outcome, Submission};
 use crate::config::SyncMode;
-use crate::sealer::tests::{Life, SITE, duplicate, stored};
+use crate::sealer::tests::{Acknowledged, Life, SITE, cut_power, duplicate, stored};
 
 /// Settled segments of some forty rows.
 const MEASURES: Compaction = Compaction { settled_rows: 40, gather: 3, slack: 2 };
@@ -123,7 +123,7 @@ async fn what_settled_segments_share_is_found_when_there_is_nothing_to_merge() {
 }
 
 /// Stores events until something fails, and lets them be settled now and then.
-async fn live(fs: &MemFs, acknowledged: &mut Vec<(usize, u64)>) {
+async fn live(fs: &MemFs, acknowledged: &mut Acknowledged) {
     let Ok(life) = begin(fs) else { return };
     let first = acknowledged.len() + 1;
     for number in first..first + 24 {
@@ -157,28 +157,10 @@ async fn judge(fs: &MemFs, acknowledged: &[(usize, u64)], context: &str) {
     life.end();
 }
 
-/// Merges have up to four outputs. The threads take turns as they like, so the calls of two runs differ; what holds does not.
+/// Merges have up to four outputs.
 #[tokio::test]
 async fn whenever_the_power_fails_each_event_is_in_one_segment() {
-    let calls = {
-        let fs = MemFs::new(0);
-        live(&fs, &mut Vec::new()).await;
-        fs.calls(None)
-    };
-    assert!(calls > 300, "{calls} calls");
-    for nth in (0..calls + calls / 4).step_by(5) {
-        let fs = MemFs::new(nth);
-        let mut acknowledged = Vec::new();
-        if nth % 2 == 0 {
-            live(&fs, &mut acknowledged).await;
-        }
-        fs.fail(Fault { op: None, nth, forever: false, kind: FaultKind::PowerCut });
-        live(&fs, &mut acknowledged).await;
-        let mut dice = Dice::new(nth);
-        for state in [fs.crash(&mut |_| 0), fs.crash(&mut |_| 1), fs.crash(&mut |n| dice.below(n))] {
-            judge(&state, &acknowledged, &format!("call {nth}")).await;
-        }
-    }
+    cut_power(5, 300, live, judge).await;
 }
 
 /// As above, and then the manifest is gone: the segments themselves tell which of them are live.

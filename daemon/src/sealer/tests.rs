@@ -230,7 +230,7 @@ async fn a_closed_log_without_rows_goes_as_well() {
 }
 
 /// Stores events until something fails. What was acknowledged, and whether more may be there.
-async fn live(fs: &MemFs, acknowledged: &mut Vec<(usize, u64)>) {
+async fn live(fs: &MemFs, acknowledged: &mut Acknowledged) {
     let Ok(life) = Life::begin(fs) else { return };
     let first = acknowledged.len() + 1;
     for number in first..first + 15 {
@@ -259,16 +259,26 @@ async fn judge(fs: &MemFs, acknowledged: &[(usize, u64)], context: &str) {
     life.end();
 }
 
+/// What was acknowledged: the number of each event, and its sequence.
+pub(crate) type Acknowledged = Vec<(usize, u64)>;
+
+/// Cuts the power at every `step`th call that `live` makes, on an empty disk and on one that had such a life before, and has `judge` look at
+/// what may be left on it.
+///
 /// The threads take turns as they like, so the calls of two runs differ; what holds does not.
-#[tokio::test]
-async fn whenever_the_power_fails_each_event_is_there_once() {
+pub(crate) async fn cut_power(
+    step: usize,
+    least_calls: u64,
+    live: impl AsyncFn(&MemFs, &mut Acknowledged),
+    judge: impl AsyncFn(&MemFs, &[(usize, u64)], &str),
+) {
     let calls = {
         let fs = MemFs::new(0);
         live(&fs, &mut Vec::new()).await;
         fs.calls(None)
     };
-    assert!(calls > 200, "{calls} calls");
-    for nth in (0..calls).step_by(3) {
+    assert!(calls > least_calls, "{calls} calls");
+    for nth in (0..calls + calls / 4).step_by(step) {
         let fs = MemFs::new(nth);
         let mut acknowledged = Vec::new();
         if nth % 2 == 0 {
@@ -281,6 +291,11 @@ async fn whenever_the_power_fails_each_event_is_there_once() {
             judge(&state, &acknowledged, &format!("call {nth}")).await;
         }
     }
+}
+
+#[tokio::test]
+async fn whenever_the_power_fails_each_event_is_there_once() {
+    cut_power(3, 200, live, judge).await;
 }
 
 #[tokio::test]
