@@ -25,6 +25,7 @@ mod compaction;
 mod condition;
 mod dimension;
 mod error;
+mod few;
 mod fields;
 mod filter;
 mod hash;

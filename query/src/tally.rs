@@ -2,14 +2,16 @@
 //!
 //! Within a file a session is its code; across files it is its id, since each gives out codes of its own. So a group whose rows lie
 //! in one part is counted by that part, and any other by the union of ids: cardinalities are never added, unless it is known which
-//! sessions the files share (`shared`), so that none is counted twice. A row that is a session of its own is counted and remembered no
-//! further.
+//! sessions the files share (`shared`), so that none is counted twice. Where few sessions come beside many, as those of an open log beside
+//! years of segments, only the few are read, and looked up among the many (`few`). A row that is a session of its own is counted and
+//! remembered no further.
 
 use format::{Segment, SessionId};
 use hashbrown::{DefaultHashBuilder, HashSet};
 
 use crate::active::ActiveIndex;
 use crate::error::Error;
+use crate::few::{self, Wanted};
 use crate::posting::NO_SESSION;
 use crate::shared::{Shared, SharedSessions};
 
@@ -78,6 +80,12 @@ impl SessionIds {
         self.ids.extend(self.read.drain(..));
         self.ids.len() as u64 + self.alone
     }
+
+    /// Takes all ids out, each once, and the number of rows without one.
+    fn take(&mut self) -> (Vec<SessionId>, u64) {
+        self.ids.extend(self.read.drain(..));
+        (self.ids.drain().collect(), std::mem::take(&mut self.alone))
+    }
 }
 
 /// Where session codes have a meaning.
@@ -131,6 +139,9 @@ pub(crate) trait Part {
 
     /// Adds the sessions of a group. Cheapest for growing groups.
     fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), Error>;
+
+    /// Marks those of `wanted` that a row of a group has.
+    fn mark(&mut self, group: usize, wanted: &mut Wanted) -> Result<(), Error>;
 
     /// Appends the numbers of those sessions of a group that other segments have too, as `shared` knows them of the file; each once.
     fn add_shared(&self, group: usize, shared: &Shared, numbers: &mut Vec<u32>);
@@ -218,12 +229,17 @@ impl<'i> Tally<'i> {
             if with_rows.len() <= 1 {
                 return Ok(Point { conversions: sessions, total });
             }
-            if with_rows.iter().all(|number| shared[*number].is_some()) {
+            if let Some((few, many)) = few::divide(&self.parts, &with_rows, group, |number| shared[number].is_some()) {
                 numbers.clear();
-                for number in &with_rows {
+                for number in &many {
                     shared[*number].iter().for_each(|shared| self.parts[*number].add_shared(group, shared, &mut numbers));
                 }
-                return Ok(Point { conversions: sessions - count_repeated(&mut numbers), total });
+                let of_many: u64 = many.iter().map(|number| self.parts[*number].sessions(group)).sum();
+                ids.begin(sessions - of_many);
+                few.iter().try_for_each(|number| self.parts[*number].add_ids(group, &mut ids))?;
+                let (few, alone) = ids.take();
+                let new = few::count_absent(few, &mut self.parts, &many, group)?;
+                return Ok(Point { conversions: of_many - count_repeated(&mut numbers) + alone + new, total });
             }
             ids.begin(sessions);
             with_rows.iter().try_for_each(|number| self.parts[*number].add_ids(group, &mut ids))?;
@@ -318,6 +334,11 @@ impl<'i> BitsByGroup<'i> {
 }
 
 impl Part for BitsByGroup<'_> {
+    fn mark(&mut self, group: usize, wanted: &mut Wanted) -> Result<(), Error> {
+        wanted.meet(&self.codes(group));
+        Ok(())
+    }
+
     fn file(&self) -> File<'_> {
         self.file
     }
@@ -474,6 +495,12 @@ fn keep_distinct(codes: &mut [u32], seen: &mut Vec<u64>) -> usize {
 }
 
 impl Part for CodesByGroup<'_> {
+    fn mark(&mut self, group: usize, wanted: &mut Wanted) -> Result<(), Error> {
+        let Group { start, end, .. } = self.group(group);
+        wanted.meet(&self.codes[start..end]);
+        Ok(())
+    }
+
     fn file(&self) -> File<'_> {
         self.file
     }

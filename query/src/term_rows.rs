@@ -7,6 +7,7 @@ use format::{Error, Kind, Segment, SiteId};
 
 use crate::bucket::{Buckets, Span};
 use crate::error;
+use crate::few::Wanted;
 use crate::rows::{BLOCK_ROWS, blocks};
 use crate::shared::Shared;
 use crate::snapshot::Term;
@@ -140,9 +141,8 @@ impl<'s> Ranges<'s> {
         self.edges.rows[group]..self.edges.rows[group + 1]
     }
 
-    /// Reads the session codes of a group's rows.
-    fn read_codes(&mut self, group: usize) -> Result<(), Error> {
-        let range = self.range(group);
+    /// Reads the session codes of those rows of the run that are of the term.
+    fn read_codes(&mut self, range: Range<u32>) -> Result<(), Error> {
         let (segment, run) = (self.rows.segment, &self.rows.run);
         let (decoded, block_codes) = &mut self.decoded;
         let codes = &mut self.codes;
@@ -195,8 +195,23 @@ impl Part for Ranges<'_> {
 
     fn add_ids(&mut self, group: usize, ids: &mut SessionIds) -> Result<(), error::Error> {
         let segment = self.rows.segment;
-        self.read_codes(group).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
+        self.read_codes(self.range(group)).map_err(|source| error::Error::Segment { segment: segment.header().id, source })?;
         ids.add(File::Segment(segment), &mut self.codes)
+    }
+
+    fn mark(&mut self, group: usize, wanted: &mut Wanted) -> Result<(), error::Error> {
+        let (segment, range) = (self.rows.segment, self.range(group));
+        let in_segment = |source| error::Error::Segment { segment: segment.header().id, source };
+        if self.rows.posting.is_none() && range == self.rows.run.rows {
+            let sessions = segment.run_sessions(&self.rows.run).map_err(in_segment)?;
+            wanted.meet_if(|code| sessions.contains(code));
+            return Ok(());
+        }
+        for rows in blocks(range) {
+            self.read_codes(rows).map_err(in_segment)?;
+            wanted.meet(&self.codes);
+        }
+        Ok(())
     }
 
     fn add_shared(&self, group: usize, shared: &Shared, numbers: &mut Vec<u32>) {
